@@ -13,6 +13,7 @@ use russet_protocol::task::Action;
 use crate::contention::{self, MayContend};
 use crate::lifecycle::move_on;
 use crate::scheduler::rerun::{PastJob, Which, jobs_to_rerun};
+use crate::ssh_reruns::{SshRefusal, SshWish, grant_access};
 use crate::state::App;
 use crate::store::runs::{Fate, NewRun, Run, RunJob};
 use crate::store::{
@@ -56,12 +57,14 @@ pub(crate) enum RerunError {
     )]
     WorkspaceGone { job: String },
     #[error(transparent)]
+    Ssh(#[from] SshRefusal),
+    #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl MayContend for RerunError {
     fn is_contended(&self) -> bool {
-        matches!(self, Self::Store(error) if error.is_contended())
+        matches!(self, Self::Store(error) | Self::Ssh(SshRefusal::Store(error)) if error.is_contended())
     }
 }
 
@@ -71,6 +74,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) kind: RerunKind,
     /// The one who asks.
     pub(crate) by: &'a str,
+    /// Set if the tasks of the job are to be reached by SSH.
+    pub(crate) ssh: Option<&'a SshWish>,
 }
 
 /// Runs a workflow again. Returns the further run.
@@ -216,7 +221,11 @@ async fn add_run(
         asked.kind
     };
     let new = NewRun { id: &id, of, number, kind, by: asked.by, now_ms };
-    runs::insert(tx, &new, &fates).await?;
+    let repeated = runs::insert(tx, &new, &fates).await?;
+    if let (Some(wish), Some(job)) = (asked.ssh, job) {
+        let added = repeated.iter().find(|(old, _)| old.id == *job).map(|(_, new)| new);
+        grant_access(tx, app, (&of.pipeline, job, added), (asked.by, wish)).await?;
+    }
     move_on(tx, &id, &of.pipeline, now_ms).await?;
     Ok(id)
 }

@@ -36,12 +36,14 @@ use crate::secrets::Sealer;
 use crate::servers::{JoinError, Keys};
 use crate::silence::Silence;
 use crate::space::Space;
+use crate::ssh_hold::SshHold;
 use crate::state::{App, Parts, StorageLimits};
 use crate::store::{DatabaseUrl, Store, StoreError, installation, tasks, variables};
 use crate::sweep::{run_expiry, sweep_objects};
 use crate::text::rfc3339;
 use crate::tls::{ServerTls, TlsError, TlsFiles, default_public_url, run_renewal};
 use crate::traces::{Tracer, endpoint_for_people, open_tracer};
+use crate::tunnels::Tunnels;
 use crate::{alerts, api, cancel, keeping, listen, presence_writer, reaper, servers, web};
 
 /// Settings of a control plane.
@@ -98,6 +100,11 @@ pub struct Settings {
     pub oidc: Option<OidcSettings>,
     /// Certificate of its own. `None`: it speaks plain HTTP.
     pub tls: Option<TlsFiles>,
+    /// Times for which tasks that are rerun with SSH are held.
+    pub ssh_hold: SshHold,
+    /// Address at which other servers on the same database reach this one, to join a person with a task
+    /// whose agent waits here. `None`: they do not.
+    pub peer_url: Option<String>,
 }
 
 /// Retention and limits of caches and workspaces.
@@ -148,6 +155,8 @@ impl Settings {
             shutdown_delay: Duration::ZERO,
             oidc: None,
             tls: None,
+            ssh_hold: SshHold::default(),
+            peer_url: None,
         }
     }
 }
@@ -339,6 +348,9 @@ impl Server {
             server,
             between: settings.between_servers,
             rests: Default::default(),
+            ssh_hold: settings.ssh_hold,
+            peer_url: settings.peer_url.map(|url| url.trim_end_matches('/').into()),
+            tunnels: Tunnels::default(),
             closing,
         });
         let tracer = match &settings.otlp_endpoint {
@@ -428,7 +440,12 @@ impl Server {
         let pages = web::router(&app);
         let router = api::router(app, pages);
         let serving = listen::Serving { router, gate, tls, closing: closing.clone() };
-        let serving = listen::serve(listener, serving);
+        let joined = own.clone();
+        let serving = async move {
+            listen::serve(listener, serving).await;
+            // They say to both ends why they end.
+            joined.tunnels.all_ended().await;
+        };
         let too_long = async move {
             // An error means that the sender is gone, and so is the server.
             drop(closing.wait_for(|closing| *closing).await);

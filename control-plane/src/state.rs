@@ -29,11 +29,13 @@ use crate::secrets::Sealer;
 use crate::signals::Bus;
 use crate::silence::Silence;
 use crate::space::Space;
+use crate::ssh_hold::SshHold;
 use crate::store::Store;
 use crate::store::servers::ServerRow;
 use crate::tls::ServerTls;
 use crate::token_uses::TokenUses;
 use crate::trace_events::SpanCounts;
+use crate::tunnels::Tunnels;
 
 /// A running server. Each layer of each waiting call has a copy, so a copy is one pointer.
 #[derive(Clone, Debug)]
@@ -121,6 +123,12 @@ pub(crate) struct Parts {
     pub(crate) silence: Silence,
     /// Time since which silence of runners means something.
     pub(crate) attendance: Attendance,
+    /// Times for which tasks with SSH are held.
+    pub(crate) ssh_hold: SshHold,
+    /// Address at which other servers of the database reach this one, if any.
+    pub(crate) peer_url: Option<Arc<str>>,
+    /// Connections of SSH that this server joins.
+    pub(crate) tunnels: Tunnels,
     /// Becomes true when the server is to stop: calls that wait give up.
     pub(crate) closing: watch::Receiver<bool>,
 }

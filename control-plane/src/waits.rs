@@ -6,6 +6,7 @@ use russet_protocol::admin::{Job, RunnerItem};
 use russet_protocol::machine::{MachineState, RunnerTask, ServerPause, WaitReason, Waiting};
 use russet_protocol::outcome::Phase;
 use russet_protocol::resource_class::ResourceClass;
+use russet_protocol::ssh::SshNeed;
 use russet_protocol::xcode::has_xcode;
 use russet_text::one_line_within;
 
@@ -62,7 +63,8 @@ impl Explainer {
             }),
             None => {
                 let facts = self.look_at(app, conn, &class).await?;
-                find_reason(&class, job.xcode.as_deref(), facts, app.space.is_short())
+                let wanted = Wanted { xcode: job.xcode.as_deref(), ssh: job.ssh };
+                find_reason(&class, wanted, facts, app.space.is_short())
             }
         };
         if job.message.is_none() {
@@ -93,11 +95,17 @@ impl Explainer {
     }
 }
 
-/// Returns the reason why no runner takes a task of this class that wants this Xcode; `None`: one is
-/// about to.
+/// Needs of a task that not every runner meets.
+#[derive(Clone, Copy, Debug, Default)]
+struct Wanted<'a> {
+    xcode: Option<&'a str>,
+    ssh: Option<SshNeed>,
+}
+
+/// Returns the reason why no runner takes a task of this class that needs this; `None`: one is about to.
 fn find_reason(
     class: &ResourceClass,
-    xcode: Option<&str>,
+    Wanted { xcode, ssh }: Wanted<'_>,
     facts: &ClassFacts,
     is_disk_short: bool,
 ) -> Option<Waiting> {
@@ -137,6 +145,19 @@ fn find_reason(
             WaitReason::Xcode,
             format!("no runner of {class} has Xcode {wanted}: {all}"),
         );
+    }
+    let fitting: Vec<&RunnerItem> = fitting
+        .into_iter()
+        .filter(|runner| ssh.is_none_or(|need| need.is_met_by(runner.ssh)))
+        .collect();
+    if let (Some(need), true) = (ssh, fitting.is_empty()) {
+        let of_forks = if need.from_fork { " into tasks of forks" } else { "" };
+        let key = if need.from_fork { "runner.ssh.allow_forks" } else { "runner.ssh.enabled" };
+        let text = format!(
+            "no runner of {class} allows SSH{of_forks}; the owner of a machine allows it in the \
+             agent's configuration: {key}"
+        );
+        return waiting(WaitReason::Ssh, text);
     }
     let with = xcode.map(|xcode| format!(" with Xcode {xcode}")).unwrap_or_default();
     let (here, away): (Vec<&RunnerItem>, Vec<&RunnerItem>) =
@@ -231,9 +252,10 @@ mod tests {
     use russet_protocol::admin::RunnerItem;
     use russet_protocol::machine::{MachineState, RunnerTask, ServerPause, WaitReason};
     use russet_protocol::resource_class::ResourceClass;
+    use russet_protocol::ssh::{SshNeed, SshOffer};
     use russet_protocol::xcode::Xcode;
 
-    use super::{ClassFacts, find_reason};
+    use super::{ClassFacts, Wanted, find_reason};
 
     fn class() -> ResourceClass {
         "acme/ios".parse().unwrap()
@@ -254,6 +276,7 @@ mod tests {
             rival: None,
             held_slots: Vec::new(),
             xcodes: None,
+            ssh: None,
             runtimes: Vec::new(),
             holds: Vec::new(),
             state,
@@ -272,12 +295,13 @@ mod tests {
 
     fn reason(xcode: Option<&str>, runners: &[RunnerItem]) -> Option<(WaitReason, String)> {
         let facts = ClassFacts { exists: true, pause: None, runners: runners.to_vec() };
-        find_reason(&class(), xcode, &facts, false).map(|waiting| (waiting.reason, waiting.text))
+        find_reason(&class(), Wanted { xcode, ssh: None }, &facts, false)
+            .map(|waiting| (waiting.reason, waiting.text))
     }
 
     #[test]
     fn a_class_that_is_not_there_or_that_nobody_serves_says_what_to_do() {
-        let none = find_reason(&class(), None, &ClassFacts::default(), false).unwrap();
+        let none = find_reason(&class(), Wanted::default(), &ClassFacts::default(), false).unwrap();
         assert_eq!(none.reason, WaitReason::NoClass);
         assert!(none.text.contains("`russet resource-class create acme/ios`"));
         let (kind, text) = reason(None, &[]).unwrap();
@@ -287,7 +311,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_of_the_server_comes_before_all_else() {
-        let full = find_reason(&class(), None, &ClassFacts::default(), true).unwrap();
+        let full = find_reason(&class(), Wanted::default(), &ClassFacts::default(), true).unwrap();
         assert_eq!(full.reason, WaitReason::Disk);
     }
 
@@ -326,6 +350,24 @@ mod tests {
     }
 
     #[test]
+    fn a_rerun_with_ssh_that_no_runner_allows_waits_for_that_reason() {
+        let with = |ssh| RunnerItem { ssh, ..runner("mini-1", MachineState::Idle) };
+        let find = |from_fork, ssh| {
+            let wanted = Wanted { xcode: None, ssh: Some(SshNeed { from_fork }) };
+            let facts = ClassFacts { exists: true, pause: None, runners: vec![with(ssh)] };
+            find_reason(&class(), wanted, &facts, false)
+                .map(|waiting| (waiting.reason, waiting.text))
+        };
+        let (kind, text) = find(false, None).unwrap();
+        assert_eq!(kind, WaitReason::Ssh);
+        assert!(text.contains("runner.ssh.enabled"), "{text}");
+        let offer = |allow_forks| Some(SshOffer { allow_forks });
+        assert!(find(true, offer(false)).unwrap().1.contains("runner.ssh.allow_forks"));
+        assert_eq!(find(false, offer(false)), None);
+        assert_eq!(find(true, offer(true)), None);
+    }
+
+    #[test]
     fn a_pause_names_who_and_why() {
         let mut held = runner("mini-1", MachineState::Paused);
         held.reason = Some("paused by anna: new disk".to_owned());
@@ -340,12 +382,15 @@ mod tests {
         let pause =
             ServerPause { by: "anna".to_owned(), is_of_class: true, ..ServerPause::default() };
         let facts = ClassFacts { exists: true, pause: Some(pause.clone()), runners: Vec::new() };
-        let text = find_reason(&class(), None, &facts, false).unwrap().text;
+        let text = find_reason(&class(), Wanted::default(), &facts, false).unwrap().text;
         assert_eq!(text, "acme/ios is paused with its class by anna (since 1970-01-01T00:00:00Z)");
         // It was lifted for one.
         held.pause = Some(pause);
         let runners = vec![held, runner("mini-2", MachineState::Idle)];
-        assert_eq!(find_reason(&class(), None, &ClassFacts { runners, ..facts }, false), None);
+        assert_eq!(
+            find_reason(&class(), Wanted::default(), &ClassFacts { runners, ..facts }, false),
+            None
+        );
     }
 
     #[test]

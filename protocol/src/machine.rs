@@ -247,6 +247,9 @@ pub struct RunnerTask {
     /// Time of the claim, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since_ms: Option<u64>,
+    /// Name of the person whom it is held for, if it is a rerun with SSH whose steps have ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_for: Option<String>,
 }
 
 /// `POST /api/v3/runner/pause`: gives no more tasks to runners. One of the two names has to be there.
@@ -322,6 +325,8 @@ pub enum WaitReason {
     Paused,
     /// No runner has the Xcode that the job names.
     Xcode,
+    /// The job is a rerun with SSH, and no runner allows that.
+    Ssh,
     /// The runners that could take it are not well.
     Unhealthy,
     /// All runners that take tasks are busy.

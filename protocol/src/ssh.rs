@@ -95,7 +95,24 @@ pub struct SshOffer {
     pub allow_forks: bool,
 }
 
-/// A person's public key. `POST /api/v3/account/ssh-keys` takes `key` and `name`.
+/// Need of a job for SSH: its tasks go to runners that offer as much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SshNeed {
+    /// Set if the job is of a fork.
+    #[serde(default)]
+    pub from_fork: bool,
+}
+
+impl SshNeed {
+    /// Returns true if a runner with this offer may have its tasks.
+    #[must_use]
+    pub fn is_met_by(self, offer: Option<SshOffer>) -> bool {
+        offer.is_some_and(|offer| offer.allow_forks || !self.from_fork)
+    }
+}
+
+/// A person's public key. `POST /api/v3/me/ssh-keys` takes `key` and `name`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NewPersonalKey {

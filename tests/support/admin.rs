@@ -161,7 +161,8 @@ impl Admin {
         self.token_of(json!({ "resource_class": class, "description": "", "allow_forks": true }))
     }
 
-    fn token_of(&self, class: Value) -> String {
+    /// Makes a class with these settings, and a token of it.
+    pub fn token_of(&self, class: Value) -> String {
         let name = class["resource_class"].clone();
         self.post("/api/v3/runner/resource", class);
         let token = self

@@ -4,6 +4,7 @@
 //! `$XDG_CONFIG_HOME/russet/cli.yml`. A token is never an argument: arguments are seen by everybody
 //! on the machine. One that was stored by a login goes to the server of that login alone.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use russet_protocol::secret::Secret;
@@ -37,6 +38,31 @@ impl ConnectionArgs {
     /// The options, where clap did not read them.
     pub(crate) fn new(url: Option<String>, token_file: Option<PathBuf>) -> Self {
         Self { url, token_file, ca_file: None }
+    }
+
+    /// Returns the options as variables, for a process that reaches the same control plane. A token is not
+    /// among them: one in the environment is inherited.
+    ///
+    /// # Errors
+    ///
+    /// A file is named relative to a directory that cannot be found.
+    pub(crate) fn environment(&self) -> Result<Vec<(&'static str, OsString)>> {
+        let absolute = |file: &PathBuf| {
+            let file = std::path::absolute(file).map_err(|error| {
+                CliError::local(format!("could not find {}", file.display()), error)
+            })?;
+            Ok(file.into_os_string())
+        };
+        let mut all = Vec::new();
+        all.extend(self.url.as_ref().map(|url| ("RUSSET_URL", OsString::from(url))));
+        for (name, file) in
+            [("RUSSET_TOKEN_FILE", &self.token_file), ("RUSSET_CA_FILE", &self.ca_file)]
+        {
+            if let Some(file) = file {
+                all.push((name, absolute(file)?));
+            }
+        }
+        Ok(all)
     }
 
     /// A client for the control plane that is meant.

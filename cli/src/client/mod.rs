@@ -20,6 +20,7 @@ mod pipelines;
 mod retry;
 mod runners;
 mod settings;
+mod ssh;
 mod stream;
 mod variables;
 

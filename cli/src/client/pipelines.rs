@@ -50,7 +50,7 @@ impl StepOutput {
 }
 
 /// Query of a call that runs something again.
-fn rerun_query(kind: RerunKind, by: &str) -> Vec<(&'static str, &str)> {
+pub(super) fn rerun_query(kind: RerunKind, by: &str) -> Vec<(&'static str, &str)> {
     let mut query = vec![("as", by)];
     match kind {
         RerunKind::FromFailed => query.push(("from_failed", "true")),

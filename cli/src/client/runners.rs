@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use reqwest::{Method, StatusCode};
 use russet_protocol::admin::{
-    ClassAlias, Items, NewResourceClass, NewToken, Pin, PinnedClass, ResourceClassItem, RunnerItem,
-    TokenItem,
+    ClassAlias, ClassSsh, Items, NewResourceClass, NewToken, Pin, PinnedClass, ResourceClassItem,
+    RunnerItem, TokenItem,
 };
 use russet_protocol::machine::{PauseRunners, RenameRunner, RunnerChoice};
 use russet_protocol::resource_class::ResourceClass;
@@ -74,6 +74,12 @@ impl Client {
     pub(crate) async fn delete_class(&self, id: &str, force: bool) -> Result<()> {
         let end = if force { "/force" } else { "" };
         self.delete(&format!("/api/v3/runner/resource/{}{end}", encode_segment(id))).await
+    }
+
+    /// Says whether people reach the tasks of a class by SSH.
+    pub(crate) async fn set_class_ssh(&self, id: &str, ssh: ClassSsh) -> Result<ResourceClassItem> {
+        let path = format!("/api/v3/runner/resource/{}/ssh", encode_segment(id));
+        self.fetch(self.request(Method::PUT, &path).json(&ssh)).await
     }
 
     /// Says what the runners of a class are to run; without a pin, as those of any other.

@@ -64,6 +64,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Session(commands::session::SessionCommand),
     #[command(subcommand)]
+    SshKey(commands::ssh_key::SshKeyCommand),
+    #[command(subcommand)]
     PersonalToken(commands::personal_token::PersonalTokenCommand),
     #[command(subcommand)]
     Audit(commands::audit::AuditCommand),

@@ -8,6 +8,7 @@ use russet_protocol::outcome::{Outcome, Phase};
 use super::OutputArgs;
 use super::confirm::YesArgs;
 use super::fetch;
+use super::job_ssh::{JobSshArgs, SshArgs, rerun_with_ssh, run_ssh};
 use super::lists::{ListArgs, print_list};
 use super::people::PersonArgs;
 use super::rerun::{RerunArgs, show_run};
@@ -97,7 +98,7 @@ pub(crate) enum JobCommand {
     ///
     /// All other jobs of the workflow are kept as they ended.
     #[command(
-        after_help = "Examples:\n  russet job rerun acme/app#7/test\n  russet job rerun latest/test --failed-tests --watch"
+        after_help = "Examples:\n  russet job rerun acme/app#7/test\n  russet job rerun latest/test --failed-tests --watch\n  russet job rerun --ssh acme/app#7/test"
     )]
     Rerun {
         /// Its id, or `PROJECT#NUMBER/JOB`
@@ -106,8 +107,20 @@ pub(crate) enum JobCommand {
         #[arg(long)]
         failed_tests: bool,
         #[command(flatten)]
+        ssh: SshArgs,
+        #[command(flatten)]
         args: RerunArgs,
     },
+    /// Get into a task of a job that was rerun with SSH, on its machine
+    ///
+    /// Runs `ssh` with the task's host key pinned, through the control plane or straight to the machine
+    /// where its owner opened a port. Waits until the task can be reached. Dials again where the connection
+    /// is lost, if a terminal is there and no command was given. What you type and see is yours: secrets are
+    /// masked in the output of steps, not in your terminal.
+    #[command(
+        after_help = "Examples:\n  russet job ssh 0199…\n  russet job ssh 0199… -- uname -a\n  russet job ssh 0199… -- -L 8000:localhost:8000\n  russet job ssh 0199… --extend 30m\n\nIn ~/.ssh/config, for scp, rsync and editors:\n  Host my-task\n    ProxyCommand russet job ssh --proxy 0199…"
+    )]
+    Ssh(JobSshArgs),
     /// Approve a job that waits for it
     Approve {
         /// Its id, or `PROJECT#NUMBER/JOB`
@@ -200,8 +213,12 @@ pub(crate) async fn main(command: JobCommand) -> Result<Exit> {
                 }
             }
         }
-        JobCommand::Rerun { id, failed_tests, args } => {
+        JobCommand::Ssh(args) => return run_ssh(args).await,
+        JobCommand::Rerun { id, failed_tests, ssh, args } => {
             let client = args.connection.connect()?;
+            if ssh.is_wanted() {
+                return rerun_with_ssh(&client, &id, failed_tests, &ssh, &args).await;
+            }
             let run = client.rerun_job(&id, failed_tests, &args.person.name()).await?;
             return show_run(&client, &run, &args).await;
         }

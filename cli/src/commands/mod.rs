@@ -13,6 +13,7 @@ mod device_login;
 pub(crate) mod fetch;
 pub(crate) mod follow;
 pub(crate) mod job;
+mod job_ssh;
 pub(crate) mod lacking;
 pub(crate) mod lists;
 pub(crate) mod login;
@@ -31,6 +32,7 @@ pub(crate) mod runner;
 pub(crate) mod secret_input;
 pub(crate) mod server;
 pub(crate) mod session;
+pub(crate) mod ssh_key;
 pub(crate) mod token;
 pub(crate) mod user;
 pub(crate) mod values;
@@ -72,6 +74,7 @@ pub(crate) fn run_command(cli: Cli) -> Result<Exit> {
         Command::Logout(args) => login::logout_main(&args),
         Command::User(command) => block_on(user::main(command)),
         Command::Session(command) => block_on(session::main(command)),
+        Command::SshKey(command) => block_on(ssh_key::main(command)),
         Command::PersonalToken(command) => block_on(personal_token::main(command)),
         Command::Audit(command) => block_on(audit::main(command)),
         Command::Alert(command) => block_on(alert::main(command)),

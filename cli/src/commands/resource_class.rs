@@ -1,6 +1,6 @@
 //! `russet resource-class`.
 
-use russet_protocol::admin::{NewResourceClass, Pin, PinnedClass, ResourceClassItem};
+use russet_protocol::admin::{ClassSsh, NewResourceClass, Pin, PinnedClass, ResourceClassItem};
 use russet_protocol::resource_class::ResourceClass;
 
 use super::OutputArgs;
@@ -26,6 +26,12 @@ pub(crate) enum ResourceClassCommand {
         /// Take tasks of forks, whose steps anybody can write; they never get secrets
         #[arg(long)]
         allow_forks: bool,
+        /// Let people rerun its jobs with SSH; the agents' own configuration has to allow it too
+        #[arg(long)]
+        allow_ssh: bool,
+        /// The same for jobs of forks
+        #[arg(long, requires = "allow_ssh")]
+        allow_ssh_forks: bool,
         #[command(flatten)]
         output: OutputArgs,
         #[command(flatten)]
@@ -69,6 +75,24 @@ pub(crate) enum ResourceClassCommand {
         #[command(flatten)]
         connection: ConnectionArgs,
     },
+    /// Say whether people may rerun the jobs of a class with SSH, and get into them on its machines
+    ///
+    /// The agents' own configuration has to allow it too (`runner.ssh`). Tasks that are held already are
+    /// held further.
+    #[command(
+        after_help = "Examples:\n  russet resource-class ssh acme/mini allow\n  russet resource-class ssh acme/mini refuse"
+    )]
+    Ssh {
+        /// The class
+        #[arg(value_name = "NAMESPACE/NAME")]
+        class: ResourceClass,
+        /// The decision
+        decision: SshDecision,
+        #[command(flatten)]
+        output: OutputArgs,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
     /// Delete a resource class
     Delete {
         /// Its name
@@ -80,6 +104,26 @@ pub(crate) enum ResourceClassCommand {
         #[command(flatten)]
         connection: ConnectionArgs,
     },
+}
+
+/// Decision about SSH.
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+pub(crate) enum SshDecision {
+    /// Jobs of forks stay out
+    Allow,
+    /// Jobs of forks too, whose steps anybody can write
+    AllowForks,
+    /// Nobody gets in
+    Refuse,
+}
+
+impl SshDecision {
+    fn settings(self) -> ClassSsh {
+        ClassSsh {
+            allow_ssh: matches!(self, Self::Allow | Self::AllowForks),
+            allow_ssh_forks: matches!(self, Self::AllowForks),
+        }
+    }
 }
 
 /// To what.
@@ -97,8 +141,17 @@ pub(crate) struct PinTo {
 /// Runs the command.
 pub(crate) async fn main(command: ResourceClassCommand) -> Result<Exit> {
     match command {
-        ResourceClassCommand::Create { class, description, allow_forks, output, connection } => {
-            let new = NewResourceClass { resource_class: class, description, allow_forks };
+        ResourceClassCommand::Create {
+            class,
+            description,
+            allow_forks,
+            allow_ssh,
+            allow_ssh_forks,
+            output,
+            connection,
+        } => {
+            let ssh = ClassSsh { allow_ssh, allow_ssh_forks };
+            let new = NewResourceClass { resource_class: class, description, allow_forks, ssh };
             let made = connection.connect()?.create_class(&new).await?;
             match output.output {
                 Format::Json => render::print_json(&made)?,
@@ -121,6 +174,18 @@ pub(crate) async fn main(command: ResourceClassCommand) -> Result<Exit> {
         }
         ResourceClassCommand::Unpin { class, output, connection } => {
             set_pin(&connection.connect()?, &class, None, output.output).await?;
+        }
+        ResourceClassCommand::Ssh { class, decision, output, connection } => {
+            let client = connection.connect()?;
+            let id = find_class(&client, &class).await?;
+            let item = client.set_class_ssh(&id, decision.settings()).await?;
+            match output.output {
+                Format::Json => render::print_json(&item)?,
+                Format::Text => render::print_line(format_args!(
+                    "Reruns with SSH in {class}: {}.",
+                    ssh_words(item.ssh)
+                ))?,
+            }
         }
         ResourceClassCommand::Delete { class, force, connection } => {
             let client = connection.connect()?;
@@ -157,13 +222,28 @@ fn pin_text(pinned: &PinnedClass) -> String {
     format!("Runners of {} are to run {}; {offers}", class.resource_class, pin_of(class))
 }
 
+fn ssh_words(ssh: ClassSsh) -> &'static str {
+    match (ssh.allow_ssh, ssh.allow_ssh_forks) {
+        (false, _) => "refused",
+        (true, false) => "allowed",
+        (true, true) => "allowed, forks too",
+    }
+}
+
 fn pin_of(class: &ResourceClassItem) -> String {
     class.pin.as_ref().map_or_else(|| "channel stable".to_owned(), Pin::to_string)
 }
 
 fn classes_table(items: Vec<ResourceClassItem>, namespace: Option<&str>) -> String {
-    let mut table =
-        Table::new(&["RESOURCE CLASS", "RUNNERS", "RUNNING", "FORKS", "UPDATES", "DESCRIPTION"]);
+    let mut table = Table::new(&[
+        "RESOURCE CLASS",
+        "RUNNERS",
+        "RUNNING",
+        "FORKS",
+        "SSH",
+        "UPDATES",
+        "DESCRIPTION",
+    ]);
     for item in items {
         let forks = if item.allow_forks { "allowed" } else { "refused" };
         let updates = pin_of(&item);
@@ -171,7 +251,8 @@ fn classes_table(items: Vec<ResourceClassItem>, namespace: Option<&str>) -> Stri
         let number =
             |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
         let (runners, running) = (number(item.runners), number(item.active_tasks));
-        table.row([class, runners, running, forks.to_owned(), updates, item.description]);
+        let ssh = ssh_words(item.ssh).to_owned();
+        table.row([class, runners, running, forks.to_owned(), ssh, updates, item.description]);
     }
     table.render(&match namespace {
         Some(namespace) => format!("No resource classes in {namespace}."),

@@ -13,6 +13,7 @@ mod objects;
 mod oidc;
 mod options;
 mod progress;
+mod ssh;
 mod tls;
 
 use std::net::SocketAddr;
@@ -34,6 +35,7 @@ use self::keeping_args::KeepingArgs;
 use self::mail::MailArgs;
 use self::objects::ObjectsArgs;
 use self::oidc::OidcArgs;
+use self::ssh::SshArgs;
 use self::tls::{TlsArgs, look_at_hangups};
 use super::orbs::RegistryArgs;
 use super::values;
@@ -173,6 +175,9 @@ pub(crate) struct ServerArgs {
     #[command(flatten)]
     oidc: OidcArgs,
 
+    #[command(flatten)]
+    ssh: SshArgs,
+
     /// Print address and admin token as one line of JSON when listening
     #[arg(long, hide = true)]
     ready_stdout: bool,
@@ -250,6 +255,8 @@ pub(crate) async fn main(mut args: ServerArgs) -> Result<Exit> {
         otlp_endpoint: args.otlp_endpoint.filter(|endpoint| !endpoint.is_empty()),
         shutdown_delay: args.shutdown_delay.unwrap_or_default(),
         oidc: args.oidc.open()?,
+        ssh_hold: args.ssh.hold(),
+        peer_url: args.ssh.peer_url()?,
         tls: args.tls.files(),
         ..Settings::new(data_dir.clone(), args.listen)
     };

@@ -105,17 +105,35 @@ impl<T: DeserializeOwned, const LIMIT: usize> FromRequest<App> for Json<T, LIMIT
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         let room = Caller::room(app, request.extensions());
         let read = read(request.into_body(), LIMIT, room, app.gate.limits.body_timeout).await?;
-        let mut deserializer = serde_json::Deserializer::from_slice(&read.bytes);
-        let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-            let path = error.path().to_string();
-            ApiError::Bad(format!(
-                "the body is not what this call takes: {path}: {}",
-                error.inner()
-            ))
-        })?;
-        deserializer
-            .end()
-            .map_err(|error| ApiError::Bad(format!("there is more after the JSON: {error}")))?;
-        Ok(Self(value))
+        parse_json(&read.bytes).map(Self)
     }
+}
+
+/// The same where the body may be empty.
+#[derive(Debug)]
+pub(super) struct MaybeJson<T, const LIMIT: usize = JSON_LIMIT>(pub(super) Option<T>);
+
+impl<T: DeserializeOwned, const LIMIT: usize> FromRequest<App> for MaybeJson<T, LIMIT> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let room = Caller::room(app, request.extensions());
+        let read = read(request.into_body(), LIMIT, room, app.gate.limits.body_timeout).await?;
+        if read.bytes.is_empty() {
+            return Ok(Self(None));
+        }
+        parse_json(&read.bytes).map(Some).map(Self)
+    }
+}
+
+fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        ApiError::Bad(format!("the body is not what this call takes: {path}: {}", error.inner()))
+    })?;
+    deserializer
+        .end()
+        .map_err(|error| ApiError::Bad(format!("there is more after the JSON: {error}")))?;
+    Ok(value)
 }

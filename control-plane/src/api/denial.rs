@@ -31,6 +31,11 @@ pub(crate) fn denial_words(denial: Denial) -> (String, Option<&'static str>) {
             "this is about the caller's own account, and the admin token is nobody's".to_owned(),
             Some("log in with an account, or name one: `russet personal-token create --user`"),
         ),
+        Denial::OthersSsh => (
+            "the tasks of this job are held for somebody else, who alone reaches them by SSH"
+                .to_owned(),
+            Some("run it again for yourself: `russet job rerun --ssh`"),
+        ),
         Denial::Credential => ("this needs another kind of token".to_owned(), None),
     }
 }

@@ -70,7 +70,7 @@ impl Ending {
     }
 
     /// Done when the right has ended.
-    async fn ended(&mut self) {
+    pub(super) async fn ended(&mut self) {
         loop {
             if !self.is_doubtful {
                 self.doubt().await;

@@ -58,6 +58,8 @@ pub(crate) enum ApiError {
     Slowed(u64),
     /// 503: others take all that there is, or a part of the server is away. Nothing has happened.
     Busy(Lack),
+    /// 503: it cannot be had yet, for a reason that passes.
+    Unavailable(String),
     /// 503, if it stays so: the database took a transaction back for another's sake.
     Contended,
     /// 503, and nobody knows whether what was asked for has happened: the database went away during
@@ -251,6 +253,9 @@ impl IntoResponse for ApiError {
                 let headers = response.headers_mut();
                 headers.insert(axum::http::header::RETRY_AFTER, HeaderValue::from(wait_s));
                 response
+            }
+            Self::Unavailable(message) => {
+                problem_response(StatusCode::SERVICE_UNAVAILABLE, message, None)
             }
             Self::Busy(lack) => busy(lack),
             Self::Contended => busy(Lack::Contention),

@@ -198,7 +198,7 @@ async fn answer_within(stream: TcpStream, serving: Serving, connection: &Arc<Con
 }
 
 /// Answers the requests of a connection until either end closes it.
-async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
+async fn answer<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     router: Router,
     connection: Arc<Connection>,
@@ -222,7 +222,9 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
         // A connection has limits of its own, which know what is silence.
         .header_read_timeout(None)
         .max_buf_size(BUFFER_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), service)
+        // The tunnels of SSH are WebSockets.
+        .with_upgrades();
     tokio::pin!(serving);
     let result = tokio::select! {
         result = serving.as_mut() => result,

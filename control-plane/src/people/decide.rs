@@ -138,6 +138,8 @@ pub(crate) enum Denial {
     NoAccount,
     /// The credential is for something else.
     Credential,
+    /// What is held for somebody else is reached by that person, and by administrators.
+    OthersSsh,
 }
 
 /// Decides a call of a person or a tool, before the namespace that it is about is known.

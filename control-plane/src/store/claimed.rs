@@ -3,9 +3,9 @@
 
 use russet_protocol::ids::{AllocationId, JobId, PipelineId, TaskId, WorkflowId};
 use russet_protocol::resource_class::ResourceClass;
-use russet_protocol::xcode::Xcode;
 
 use super::StoreError;
+use super::abilities::Abilities;
 use super::sql::Row;
 use crate::credentials::TokenHash;
 
@@ -13,8 +13,8 @@ use crate::credentials::TokenHash;
 #[derive(Debug)]
 pub(crate) struct Claim<'a> {
     pub(crate) class: &'a ResourceClass,
-    /// Xcodes of the runner; `None`: it does not say what it has.
-    pub(crate) xcodes: Option<&'a [Xcode]>,
+    /// Abilities of the runner.
+    pub(crate) abilities: Abilities<'a>,
     /// Id that its agent made for it.
     pub(crate) wanted: Option<&'a AllocationId>,
     /// Of the token for its task.

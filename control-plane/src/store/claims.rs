@@ -7,6 +7,7 @@
 use russet_protocol::ids::AllocationId;
 use russet_protocol::resource_class::ResourceClass;
 
+use super::abilities::{Abilities, SshLevel};
 use super::claimed::{Claim, Claimed, claimed_from_row};
 use super::conn::Driver;
 use super::rows::{parse, to_json};
@@ -23,7 +24,8 @@ pub(crate) struct Ground {
     pub(crate) token: KnownToken,
     /// A pause of the class, or of one of its runners, is in force.
     pub(crate) has_pauses: bool,
-    /// A task waits in the line of the class, whoever may have it.
+    /// A task waits in the line of the class that a runner with this offer of SSH may have, whatever Xcode
+    /// it names.
     pub(crate) is_any_queued: bool,
 }
 
@@ -32,17 +34,19 @@ pub(crate) async fn look(
     conn: &mut Conn,
     hash: &TokenHash,
     class: &ResourceClass,
+    ssh: SshLevel,
     now_ms: i64,
 ) -> Result<Option<Ground>, StoreError> {
     let row = query(
         "SELECT id, class, expires_ms, (SELECT count(*) FROM runner_pauses WHERE class = $2 \
          AND (until_ms IS NULL OR until_ms > $3)) AS pauses, \
          (SELECT queue FROM tasks INDEXED BY tasks_queued WHERE class = $2 AND phase = 'queued' \
-         ORDER BY queue LIMIT 1) AS place FROM tokens WHERE hash = $1",
+         AND ssh <= $4 ORDER BY queue LIMIT 1) AS place FROM tokens WHERE hash = $1",
     )
     .bind(hash.as_bytes())
     .bind(class.as_str())
     .bind(now_ms)
+    .bind(ssh as i64)
     .fetch_optional(conn)
     .await?;
     let Some(row) = row else { return Ok(None) };
@@ -77,7 +81,7 @@ async fn take_in_steps(
     tx: &mut WriteTx,
     claim: &Claim<'_>,
 ) -> Result<Option<(Claimed, AllocationId)>, StoreError> {
-    let Some(next) = line::next_in_line(tx, claim.class, claim.xcodes).await? else {
+    let Some(next) = line::next_in_line(tx, claim.class, claim.abilities).await? else {
         return Ok(None);
     };
     let allocation = match claim.wanted {
@@ -96,11 +100,12 @@ async fn take_at_once(
     tx: &mut WriteTx,
     claim: &Claim<'_>,
 ) -> Result<Option<(Claimed, AllocationId)>, StoreError> {
-    let fitting = line::fitting_xcodes(tx, claim.class, claim.xcodes).await?;
+    let Abilities { xcodes, ssh } = claim.abilities;
+    let fitting = line::fitting_xcodes(tx, claim.class, xcodes).await?;
     let mut after = line::BEFORE_ALL;
     if fitting.is_some() {
         // Tasks that others alone may have are not gone through.
-        match line::first_place(tx, claim.class, fitting.as_deref(), after).await? {
+        match line::first_place(tx, claim.class, (fitting.as_deref(), ssh), after).await? {
             Some(place) => after = place - 1,
             None => return Ok(None),
         }
@@ -118,6 +123,7 @@ async fn take_at_once(
         .bind(claim.runner)
         .bind(claim.now_ms)
         .bind(tx.rev())
+        .bind(ssh as i64)
         .fetch_optional(tx)
         .await?;
     let Some(row) = row else { return Ok(None) };

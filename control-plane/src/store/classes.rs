@@ -1,6 +1,6 @@
 //! Table `resource_classes`.
 
-use russet_protocol::admin::{Pin, ResourceClassItem};
+use russet_protocol::admin::{ClassSsh, Pin, ResourceClassItem};
 use russet_protocol::ids::ResourceClassId;
 use russet_protocol::resource_class::ResourceClass;
 
@@ -8,12 +8,20 @@ use super::rows::{json_maybe, parse, to_json};
 use super::sql::{Row, query};
 use super::{Conn, StoreError, WriteTx};
 
+fn ssh_from_row(row: &Row) -> Result<ClassSsh, StoreError> {
+    Ok(ClassSsh {
+        allow_ssh: row.try_get("allow_ssh")?,
+        allow_ssh_forks: row.try_get("allow_ssh_forks")?,
+    })
+}
+
 fn item_from_row(row: &Row) -> Result<ResourceClassItem, StoreError> {
     Ok(ResourceClassItem {
         id: row.try_get::<String>("id")?.into(),
         resource_class: parse(row, "name")?,
         description: row.try_get("description")?,
         allow_forks: row.try_get("allow_forks")?,
+        ssh: ssh_from_row(row)?,
         pin: json_maybe(row, "pin")?,
         active_tasks: None,
         runners: None,
@@ -55,14 +63,44 @@ pub(crate) async fn exists(conn: &mut Conn, name: &ResourceClass) -> Result<bool
 /// Adds a class whose name is free.
 pub(crate) async fn insert(tx: &mut WriteTx, item: &ResourceClassItem) -> Result<(), StoreError> {
     query(
-        "INSERT INTO resource_classes (id, name, description, allow_forks) VALUES ($1, $2, $3, $4)",
+        "INSERT INTO resource_classes (id, name, description, allow_forks, allow_ssh, \
+         allow_ssh_forks) VALUES ($1, $2, $3, $4, $5, $6)",
     )
     .bind(item.id.as_str())
     .bind(item.resource_class.as_str())
     .bind(&item.description)
     .bind(item.allow_forks)
+    .bind(item.ssh.allow_ssh)
+    .bind(item.ssh.allow_ssh_forks)
     .execute(tx)
     .await?;
+    Ok(())
+}
+
+/// Returns whether people reach the tasks of a class by SSH; `None`: there is no such class.
+pub(crate) async fn ssh_of(
+    conn: &mut Conn,
+    name: &ResourceClass,
+) -> Result<Option<ClassSsh>, StoreError> {
+    let row = query("SELECT allow_ssh, allow_ssh_forks FROM resource_classes WHERE name = $1")
+        .bind(name.as_str())
+        .fetch_optional(conn)
+        .await?;
+    row.as_ref().map(ssh_from_row).transpose()
+}
+
+/// Says whether people reach the tasks of a class by SSH.
+pub(crate) async fn set_ssh(
+    tx: &mut WriteTx,
+    id: &ResourceClassId,
+    ssh: ClassSsh,
+) -> Result<(), StoreError> {
+    query("UPDATE resource_classes SET allow_ssh = $1, allow_ssh_forks = $2 WHERE id = $3")
+        .bind(ssh.allow_ssh)
+        .bind(ssh.allow_ssh_forks)
+        .bind(id.as_str())
+        .execute(tx)
+        .await?;
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::task::{JobInfo, Step};
 use serde::{Deserialize, Serialize};
 
+use super::abilities::need_from_row;
 use super::rows::{count_column, count_maybe, int_value, json, keys, parse, parse_maybe, to_json};
 use super::sql::{Row, query};
 use super::{Conn, StoreError, WriteTx, artifacts, test_results};
@@ -78,6 +79,7 @@ pub(super) fn job_row(row: &Row) -> Result<JobRow, StoreError> {
             resource_class: job_class(row)?,
             parallelism: row.try_get("parallelism")?,
             xcode: row.try_get("xcode")?,
+            ssh: need_from_row(row)?,
             phase: parse(row, "phase")?,
             outcome: parse_maybe(row, "outcome")?,
             message: row.try_get("message")?,

@@ -1,7 +1,7 @@
 //! The line in which the tasks of a class wait: which one a runner gets next.
 //!
-//! A runner that says which Xcodes it has gets no task of a job that names another one; the tasks
-//! behind it do not wait for that.
+//! A runner that says which Xcodes it has gets no task of a job that names another one, and one that
+//! does not offer SSH no task that is to be reached by it; the tasks behind those do not wait for that.
 //!
 //! A first place is looked for in the order of an index and with a limit, never as a minimum: for that
 //! PostgreSQL, which takes the line for short, may go through all of it.
@@ -9,6 +9,7 @@
 use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::xcode::{Xcode, has_xcode};
 
+use super::abilities::{Abilities, SshLevel};
 use super::claimed::{Claimed, claimed_from_row};
 use super::sql::{Lock, Row, query};
 use super::{Conn, StoreError, WriteTx};
@@ -19,22 +20,22 @@ const MAX_NAMED: usize = 64;
 /// The place before all others.
 pub(super) const BEFORE_ALL: i64 = -1;
 
-/// Returns true where a task waits that a runner with these Xcodes may have, as far as a look tells
+/// Returns true where a task waits that a runner with these abilities may have, as far as a look tells
 /// that locks nothing.
 pub(crate) async fn is_any_queued(
     conn: &mut Conn,
     class: &ResourceClass,
-    xcodes: Option<&[Xcode]>,
+    Abilities { xcodes, ssh }: Abilities<'_>,
 ) -> Result<bool, StoreError> {
     let fitting = fitting_xcodes(conn, class, xcodes).await?;
-    Ok(first_place(conn, class, fitting.as_deref(), BEFORE_ALL).await?.is_some())
+    Ok(first_place(conn, class, (fitting.as_deref(), ssh), BEFORE_ALL).await?.is_some())
 }
 
 /// The queued tasks of a class, so that a change is told from none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Queued {
     pub(crate) tasks: u32,
-    /// Number of them that name an Xcode.
+    /// Number of them that not every runner may have: they name an Xcode, or are reached by SSH.
     pub(crate) named: u32,
     /// Sum of their places.
     places: i64,
@@ -43,7 +44,8 @@ pub(crate) struct Queued {
 /// Returns the queued tasks of a class.
 pub(crate) async fn queued_tasks(conn: &mut Conn, class: &str) -> Result<Queued, StoreError> {
     let row = query(
-        "SELECT count(*) AS tasks, count(xcode) AS named, \
+        "SELECT count(*) AS tasks, \
+         count(CASE WHEN xcode IS NOT NULL OR ssh > 0 THEN 1 END) AS named, \
          CAST(coalesce(sum(queue), 0) AS BIGINT) AS places \
          FROM tasks WHERE class = $1 AND phase = 'queued'",
     )
@@ -57,17 +59,16 @@ pub(crate) async fn queued_tasks(conn: &mut Conn, class: &str) -> Result<Queued,
     })
 }
 
-/// The task that a runner with these Xcodes gets next; `None`: the runner does not say what it has.
-/// Nobody else takes it until the end of this transaction; those that other claims are about to
+/// The task that a runner with these abilities gets next. Nobody else takes it until the end of this transaction; those that other claims are about to
 /// take are passed over.
 pub(crate) async fn next_in_line(
     tx: &mut WriteTx,
     class: &ResourceClass,
-    xcodes: Option<&[Xcode]>,
+    Abilities { xcodes, ssh }: Abilities<'_>,
 ) -> Result<Option<Claimed>, StoreError> {
     let fitting = fitting_xcodes(tx, class, xcodes).await?;
     let mut after = BEFORE_ALL;
-    while let Some(place) = first_place(tx, class, fitting.as_deref(), after).await? {
+    while let Some(place) = first_place(tx, class, (fitting.as_deref(), ssh), after).await? {
         let row = query(
             "SELECT tasks.id, tasks.job, jobs.name AS job_name, jobs.workflow, tasks.pipeline, \
              tasks.ordinal, tasks.queued_ms, jobs.parallelism, pipelines.project, pipelines.branch, pipelines.tag, pipelines.from_fork \
@@ -100,17 +101,17 @@ pub(super) async fn fitting_xcodes(
     Ok(Some(named))
 }
 
-/// The place of the first task behind another that a runner with these Xcodes may have.
+/// The place of the first task behind another that a runner with these Xcodes and this offer may have.
 pub(super) async fn first_place(
     conn: &mut Conn,
     class: &ResourceClass,
-    fitting: Option<&[String]>,
+    (fitting, ssh): (Option<&[String]>, SshLevel),
     after: i64,
 ) -> Result<Option<i64>, StoreError> {
-    let Some(fitting) = fitting else { return first_of_all(conn, class, after).await };
-    let mut first = first_without(conn, class, after).await?;
+    let Some(fitting) = fitting else { return first_of_all(conn, class, ssh, after).await };
+    let mut first = first_without(conn, class, ssh, after).await?;
     for named in fitting {
-        let place = first_with(conn, class, named, after).await?;
+        let place = first_with(conn, class, (named, ssh), after).await?;
         first = first.into_iter().chain(place).min();
     }
     Ok(first)
@@ -120,14 +121,16 @@ pub(super) async fn first_place(
 async fn first_of_all(
     conn: &mut Conn,
     class: &ResourceClass,
+    ssh: SshLevel,
     after: i64,
 ) -> Result<Option<i64>, StoreError> {
     let row = query(
         "SELECT queue AS place FROM tasks INDEXED BY tasks_queued \
-         WHERE class = $1 AND phase = 'queued' AND queue > $2 ORDER BY queue LIMIT 1",
+         WHERE class = $1 AND phase = 'queued' AND queue > $2 AND ssh <= $3 ORDER BY queue LIMIT 1",
     )
     .bind(class.as_str())
     .bind(after)
+    .bind(ssh as i64)
     .fetch_optional(conn)
     .await?;
     place(row)
@@ -141,15 +144,17 @@ fn place(row: Option<Row>) -> Result<Option<i64>, StoreError> {
 async fn first_without(
     conn: &mut Conn,
     class: &ResourceClass,
+    ssh: SshLevel,
     after: i64,
 ) -> Result<Option<i64>, StoreError> {
     let row = query(
         "SELECT queue AS place FROM tasks INDEXED BY tasks_queued_by_xcode \
          WHERE class = $1 AND phase = 'queued' AND xcode IS NULL AND queue > $2 \
-         ORDER BY xcode, queue LIMIT 1",
+         AND ssh <= $3 ORDER BY xcode, queue LIMIT 1",
     )
     .bind(class.as_str())
     .bind(after)
+    .bind(ssh as i64)
     .fetch_optional(conn)
     .await?;
     place(row)
@@ -159,17 +164,18 @@ async fn first_without(
 async fn first_with(
     conn: &mut Conn,
     class: &ResourceClass,
-    xcode: &str,
+    (xcode, ssh): (&str, SshLevel),
     after: i64,
 ) -> Result<Option<i64>, StoreError> {
     let row = query(
         "SELECT queue AS place FROM tasks INDEXED BY tasks_queued_by_xcode \
          WHERE class = $1 AND phase = 'queued' AND xcode = $2 AND queue > $3 \
-         ORDER BY xcode, queue LIMIT 1",
+         AND ssh <= $4 ORDER BY xcode, queue LIMIT 1",
     )
     .bind(class.as_str())
     .bind(xcode)
     .bind(after)
+    .bind(ssh as i64)
     .fetch_optional(conn)
     .await?;
     place(row)

@@ -43,7 +43,9 @@ pub(crate) type Held = HashMap<(String, String), Vec<RunnerTask>>;
 pub(crate) async fn held_tasks(conn: &mut Conn) -> Result<Held, StoreError> {
     let rows = query(
         "SELECT tasks.class, allocations.runner, allocations.created_ms, jobs.id AS job, \
-         jobs.name AS job_name, pipelines.project FROM tasks \
+         jobs.name AS job_name, pipelines.project, CASE WHEN tasks.ssh > 0 THEN (SELECT a.person \
+         FROM task_ssh AS s JOIN ssh_accesses AS a ON a.job = tasks.job WHERE s.task = tasks.id \
+         AND s.allocation = tasks.allocation AND s.waiting = 1) END AS held_for FROM tasks \
          JOIN allocations ON allocations.id = tasks.allocation \
          JOIN jobs ON jobs.id = tasks.job JOIN pipelines ON pipelines.id = tasks.pipeline \
          WHERE tasks.phase = 'running'",
@@ -57,6 +59,7 @@ pub(crate) async fn held_tasks(conn: &mut Conn) -> Result<Held, StoreError> {
             name: row.try_get("job_name")?,
             project: row.try_get("project")?,
             since_ms: count_maybe(row, "created_ms")?,
+            held_for: row.try_get("held_for")?,
         };
         held.entry((row.try_get("class")?, row.try_get("runner")?)).or_default().push(task);
     }

@@ -6,6 +6,7 @@
 //!
 //! Nothing outside this folder knows SQL.
 
+pub(crate) mod abilities;
 pub(crate) mod alert_targets;
 pub(crate) mod alerts;
 pub(crate) mod allocations;
@@ -59,8 +60,10 @@ pub(crate) mod setups;
 pub(crate) mod sources;
 mod sql;
 mod sqlite;
+pub(crate) mod ssh_accesses;
 pub(crate) mod ssh_keys;
 pub(crate) mod steps;
+pub(crate) mod task_ssh;
 pub(crate) mod tasks;
 pub(crate) mod test_results;
 pub(crate) mod tokens;
@@ -69,6 +72,7 @@ pub(crate) mod transfer;
 pub(crate) mod unnamed;
 pub(crate) mod usage;
 pub(crate) mod user_sessions;
+pub(crate) mod user_ssh_keys;
 pub(crate) mod user_tokens;
 pub(crate) mod users;
 pub(crate) mod variables;

@@ -54,7 +54,7 @@ const MAY_BE_WALKED_ALONG: [&str; 9] = [
 
 /// 100,000 pipelines of a project, each with a job and its task, a part of them with more. `BLOB` is `BYTEA` on
 /// PostgreSQL.
-pub(super) const HISTORY: [&str; 20] = [
+pub(super) const HISTORY: [&str; 24] = [
     "INSERT INTO projects (name, pipelines, jobs) VALUES ('p', 100000, 100000)",
     "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 100000) \
      INSERT INTO pipelines (id, project, number, from_fork, created_ms, warnings) \
@@ -93,6 +93,14 @@ pub(super) const HISTORY: [&str; 20] = [
      SELECT CAST('h' || number AS BLOB), 'u' || number, 1, number, '' FROM pipelines WHERE number <= 2000",
     "INSERT INTO audit_events (id, at_ms, who, means, address, operation, target) \
      SELECT 'e' || number, number, 'n' || number, '', '', 'run', '' FROM pipelines WHERE number <= 20000",
+    "INSERT INTO user_ssh_keys (id, user_id, name, key, fingerprint, created_ms) \
+     SELECT 'k' || number, 'u' || number, '', '', 'f', 1 FROM pipelines WHERE number <= 2000",
+    "INSERT INTO ssh_accesses (job, person, keys, idle_ms, longest_ms) \
+     SELECT 'j' || number, 'n', '[]', 1, 1 FROM pipelines WHERE number <= 20000",
+    "INSERT INTO task_ssh (task, allocation, ready) \
+     SELECT 't' || number, 'a' || number, '{}' FROM pipelines WHERE number <= 20000",
+    "INSERT INTO ssh_sessions (task, session) \
+     SELECT 't' || number, 's' FROM pipelines WHERE number <= 20000",
 ];
 
 /// The statements of the tables' functions, each with its file.
@@ -230,7 +238,7 @@ async fn the_log_is_cut_after_a_reader_that_kept_it() {
 }
 
 /// Tables with rows of a pipeline that are removed with it.
-const REMOVED_WITH_A_PIPELINE: [&str; 12] = [
+const REMOVED_WITH_A_PIPELINE: [&str; 15] = [
     "allocations",
     "artifacts",
     "job_specs",
@@ -238,7 +246,10 @@ const REMOVED_WITH_A_PIPELINE: [&str; 12] = [
     "jobs",
     "output",
     "setups",
+    "ssh_accesses",
+    "ssh_sessions",
     "steps",
+    "task_ssh",
     "tasks",
     "test_batches",
     "workflows",

@@ -49,7 +49,7 @@ const TESTS: Kind = Kind {
 };
 
 /// All that a pipeline has, children before what they refer to.
-const ALL: [Kind; 12] = [
+const ALL: [Kind; 15] = [
     OUTPUT,
     ARTIFACTS,
     TESTS,
@@ -75,6 +75,18 @@ const ALL: [Kind; 12] = [
     },
     Kind {
         objects: None,
+        rows: "DELETE FROM ssh_sessions WHERE task IN (SELECT s.task FROM jobs AS j \
+               JOIN tasks AS t ON t.job = j.id JOIN ssh_sessions AS s ON s.task = t.id \
+               WHERE j.pipeline = $1 LIMIT 20)",
+    },
+    Kind {
+        objects: None,
+        rows: "DELETE FROM task_ssh WHERE task IN (SELECT s.task FROM jobs AS j \
+               JOIN tasks AS t ON t.job = j.id JOIN task_ssh AS s ON s.task = t.id \
+               WHERE j.pipeline = $1 LIMIT 400)",
+    },
+    Kind {
+        objects: None,
         rows: "DELETE FROM tasks WHERE id IN (SELECT t.id FROM jobs AS j \
                JOIN tasks AS t ON t.job = j.id WHERE j.pipeline = $1 LIMIT 400)",
     },
@@ -87,6 +99,11 @@ const ALL: [Kind; 12] = [
         objects: None,
         rows: "DELETE FROM job_specs WHERE job IN (SELECT s.job FROM jobs AS j \
                JOIN job_specs AS s ON s.job = j.id WHERE j.pipeline = $1 LIMIT 100)",
+    },
+    Kind {
+        objects: None,
+        rows: "DELETE FROM ssh_accesses WHERE job IN (SELECT a.job FROM jobs AS j \
+               JOIN ssh_accesses AS a ON a.job = j.id WHERE j.pipeline = $1 LIMIT 400)",
     },
     Kind {
         objects: None,

@@ -4,9 +4,11 @@ use russet_protocol::admin::{RunnerItem, RunnerStatus};
 use russet_protocol::machine::{MachineReport, MachineState};
 use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::runner::{ClaimRequest, HeldSlot};
+use russet_protocol::ssh::SshOffer;
 use russet_protocol::xcode::Xcode;
 
 use super::conn::Link;
+use super::abilities::{SshLevel, offer_from_row};
 use super::rows::{json_maybe, parse, to_json};
 use super::sql::{Lock, Row, query};
 use super::{Conn, StoreError, WriteTx};
@@ -81,6 +83,7 @@ fn item_from_row(row: &Row, now_ms: i64) -> Result<RunnerItem, StoreError> {
         rival: rival.map(|rival| rival.host.clone()),
         held_slots: json_maybe(row, "held_slots")?.unwrap_or_default(),
         xcodes: json_maybe(row, "xcodes")?,
+        ssh: offer_from_row(row)?,
         runtimes: json_maybe(row, "runtimes")?.unwrap_or_default(),
         holds: json_maybe(row, "holds")?.unwrap_or_default(),
         state: MachineState::Unknown,
@@ -135,14 +138,14 @@ pub(crate) async fn touch(
     let facts = Facts::of(runner)?;
     query(
         "INSERT INTO runners (class, name, hostname, ip, version, first_ms, last_ms, \
-         update_state, single_task, claimants, held_slots, xcodes, runtimes, holds, machine, left_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
+         update_state, single_task, claimants, held_slots, xcodes, runtimes, holds, machine, left_ms, ssh) \
+         VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
          ON CONFLICT (class, name) DO UPDATE SET hostname = excluded.hostname, ip = excluded.ip, \
          version = excluded.version, last_ms = excluded.last_ms, \
          update_state = excluded.update_state, single_task = excluded.single_task, \
          claimants = excluded.claimants, held_slots = excluded.held_slots, \
          xcodes = excluded.xcodes, runtimes = excluded.runtimes, holds = excluded.holds, \
-         machine = excluded.machine, left_ms = excluded.left_ms",
+         machine = excluded.machine, left_ms = excluded.left_ms, ssh = excluded.ssh",
     )
     .bind(class.as_str())
     .bind(name)
@@ -159,6 +162,7 @@ pub(crate) async fn touch(
     .bind(facts.holds)
     .bind(facts.machine)
     .bind(facts.is_leaving.then_some(now_ms))
+    .bind(SshLevel::of_offer(facts.ssh) as i64)
     .execute(tx)
     .await?;
     let warning = |rival: &Claimant| {
@@ -184,6 +188,7 @@ struct Facts {
     holds: Option<String>,
     machine: Option<String>,
     is_leaving: bool,
+    ssh: Option<SshOffer>,
 }
 
 impl Facts {
@@ -202,6 +207,7 @@ impl Facts {
             holds: texts(&runner.holds, MAX_HOLDS, REASON_LIMIT)?,
             machine: machine(runner)?,
             is_leaving: runner.machine.as_ref().is_some_and(|machine| machine.is_leaving),
+            ssh: runner.ssh,
         })
     }
 
@@ -218,6 +224,7 @@ impl Facts {
             holds: row.try_get("holds")?,
             machine: row.try_get("machine")?,
             is_leaving: row.try_get::<Option<i64>>("left_ms")?.is_some(),
+            ssh: offer_from_row(row)?,
         })
     }
 }

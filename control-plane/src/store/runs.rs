@@ -125,12 +125,12 @@ pub(crate) enum Fate {
     Again(Option<JobId>),
 }
 
-/// Adds a further run; what runs again is blocked.
-pub(crate) async fn insert(
+/// Adds a further run; what runs again is blocked. Returns the jobs that run again, each with its new id.
+pub(crate) async fn insert<'a>(
     tx: &mut WriteTx,
     new: &NewRun<'_>,
-    jobs: &[(RunJob, Fate)],
-) -> Result<(), StoreError> {
+    jobs: &'a [(RunJob, Fate)],
+) -> Result<Vec<(&'a RunJob, JobId)>, StoreError> {
     let again = jobs.iter().filter(|(_, fate)| *fate != Fate::Kept).count();
     let mut number = projects::take_job_numbers(tx, &new.of.pipeline, again as u64).await?;
     query(
@@ -151,16 +151,18 @@ pub(crate) async fn insert(
     .bind(new.of.id.as_str())
     .execute(tx)
     .await?;
+    let mut repeated = Vec::with_capacity(again);
     for (job, fate) in jobs {
         match fate {
             Fate::Kept => keep(tx, new.id, job).await?,
             Fate::Again(failed_tests_of) => {
-                repeat(tx, new.id, job, number, failed_tests_of.as_ref()).await?;
+                let id = repeat(tx, new.id, job, number, failed_tests_of.as_ref()).await?;
+                repeated.push((job, id));
                 number += 1;
             }
         }
     }
-    Ok(())
+    Ok(repeated)
 }
 
 /// Adds a row that stands for a job of the earlier run.
@@ -183,14 +185,14 @@ async fn keep(tx: &mut WriteTx, run: &WorkflowId, job: &RunJob) -> Result<(), St
     Ok(())
 }
 
-/// Adds a row for a job that runs again, with the same specification.
+/// Adds a row for a job that runs again, with the same specification. Returns its id.
 async fn repeat(
     tx: &mut WriteTx,
     run: &WorkflowId,
     job: &RunJob,
     number: u64,
     failed_tests_of: Option<&JobId>,
-) -> Result<(), StoreError> {
+) -> Result<JobId, StoreError> {
     let id = JobId::generate();
     query(
         "INSERT INTO jobs (id, workflow, pipeline, position, number, name, kind, requires, statuses, \
@@ -216,7 +218,7 @@ async fn repeat(
     .bind(job.ran_as.as_str())
     .execute(tx)
     .await?;
-    Ok(())
+    Ok(id)
 }
 
 /// Notes that a setup went on with a workflow, as the further run of one of an earlier time.

@@ -26,20 +26,21 @@ pub(crate) struct NewTasks<'a> {
 /// Puts the tasks of a job at the end of the line.
 pub(crate) async fn enqueue_new(tx: &mut WriteTx, new: NewTasks<'_>) -> Result<(), StoreError> {
     let row = query(
-        "SELECT coalesce(max(ordinal) + 1, 0) AS n, (SELECT xcode FROM jobs WHERE id = $1) AS xcode \
-         FROM tasks WHERE job = $1",
+        "SELECT coalesce(max(ordinal) + 1, 0) AS n, (SELECT xcode FROM jobs WHERE id = $1) AS xcode, \
+         (SELECT ssh FROM jobs WHERE id = $1) AS ssh FROM tasks WHERE job = $1",
     )
     .bind(new.job.as_str())
     .fetch_one(tx)
     .await?;
     let xcode: Option<String> = row.try_get("xcode")?;
+    let ssh = row.try_get::<Option<i64>>("ssh")?.unwrap_or_default();
     // The next ordinal whose index among the tasks of a run is 0.
     let first = row.try_get::<u32>("n")?.next_multiple_of(new.parallelism.max(1));
     for index in 0..new.parallelism {
         let place = tx.next_in_line().await?;
         query(
-            "INSERT INTO tasks (id, job, pipeline, class, run, ordinal, phase, queue, xcode, queued_ms) \
-             VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, $9)",
+            "INSERT INTO tasks (id, job, pipeline, class, run, ordinal, phase, queue, xcode, queued_ms, ssh) \
+             VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, $9, $10)",
         )
         .bind(TaskId::generate().as_str())
         .bind(new.job.as_str())
@@ -50,17 +51,18 @@ pub(crate) async fn enqueue_new(tx: &mut WriteTx, new: NewTasks<'_>) -> Result<(
         .bind(place)
         .bind(&xcode)
         .bind(new.now_ms)
+        .bind(ssh)
         .execute(tx)
         .await?;
     }
-    wake(tx, new.class.as_str(), xcode.is_some(), new.parallelism);
+    wake(tx, new.class.as_str(), xcode.is_some() || ssh > 0, new.parallelism);
     Ok(())
 }
 
-/// Wakes a waiting claim for each task, as any of them may have it; all, where the tasks name an
-/// Xcode, which not every machine has.
-fn wake(tx: &mut WriteTx, class: &str, names_xcode: bool, tasks: u32) {
-    if names_xcode {
+/// Wakes a waiting claim for each task, as any of them may have it; all, where the tasks are for some
+/// runners alone: they name an Xcode, or are reached by SSH.
+fn wake(tx: &mut WriteTx, class: &str, is_for_some: bool, tasks: u32) {
+    if is_for_some {
         tx.wake_class(class);
     } else {
         tx.wake_line(class, tasks);
@@ -91,14 +93,14 @@ pub(crate) async fn requeue(
 ) -> Result<(), StoreError> {
     let row = query(
         "UPDATE tasks SET phase = 'queued', allocation = NULL, granted = NULL, expires = NULL, \
-         last_seq = 0, unclaims = $1 WHERE id = $2 RETURNING xcode",
+         last_seq = 0, unclaims = $1 WHERE id = $2 RETURNING xcode, ssh",
     )
     .bind(unclaims)
     .bind(task.as_str())
     .fetch_one(tx)
     .await?;
     let xcode: Option<String> = row.try_get("xcode")?;
-    wake(tx, class, xcode.is_some(), 1);
+    wake(tx, class, xcode.is_some() || row.try_get::<i64>("ssh")? > 0, 1);
     tx.wake_task(task.as_str());
     tx.tally().requeued();
     Ok(())

@@ -1,4 +1,4 @@
-//! The page of one's own account: personal tokens, sessions, the password. For everybody who is signed in,
+//! The page of one's own account: personal tokens, public SSH keys, sessions, the password. For everybody who is signed in,
 //! whatever the role.
 //!
 //! Each button makes the call of the API that a command makes, so the page may do nothing that a call may
@@ -11,6 +11,7 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use russet_protocol::people::{Permission, PersonalTokenItem, Role, SessionItem, permission_names};
 use russet_protocol::secret::Secret;
+use russet_protocol::ssh::PersonalKeyItem;
 use russet_text::{encode_segment, parse_duration};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -21,7 +22,7 @@ use super::view;
 use super::visit::Visit;
 use crate::api::{Call, Caller, Calls, Refusal};
 use crate::state::App;
-use crate::store::{user_sessions, user_tokens, users};
+use crate::store::{user_sessions, user_ssh_keys, user_tokens, users};
 
 /// Path of the page.
 const PAGE: &str = "/account";
@@ -35,6 +36,7 @@ struct AccountPage {
     has_password: bool,
     tokens: Vec<PersonalTokenItem>,
     sessions: Vec<SessionItem>,
+    ssh_keys: Vec<PersonalKeyItem>,
     /// The token that was just made, shown this once.
     made: Option<PersonalTokenItem>,
     done: Option<&'static str>,
@@ -86,6 +88,8 @@ impl Done {
     fn words(&self) -> Option<&'static str> {
         match self.done.as_deref()? {
             "revoked" => Some("The token is revoked, and those that were made with it."),
+            "key-added" => Some("The key is kept."),
+            "key-removed" => Some("The key is removed. Tasks that are open to it stay so."),
             "ended" => Some("The session has ended."),
             "ended-others" => Some("All other sessions have ended."),
             "password" => Some("The password is changed. All other sessions have ended."),
@@ -124,6 +128,7 @@ async fn show(app: &App, visit: Visit, shown: Shown) -> Result<Response, PageErr
     let current = visit.session.stored_id();
     let sessions =
         user_sessions::list(&mut conn, &person.id, current.as_ref(), app.now_s()).await?;
+    let ssh_keys = user_ssh_keys::list(&mut conn, &person.id).await?;
     drop(conn);
     let sessions = sessions.into_iter().map(|(_, item)| item).collect();
     let status = shown.problem.as_ref().map(|refusal| refusal.status);
@@ -133,6 +138,7 @@ async fn show(app: &App, visit: Visit, shown: Shown) -> Result<Response, PageErr
         has_password: user.has_password,
         tokens,
         sessions,
+        ssh_keys,
         made: shown.made,
         done: shown.done,
         problem: shown.problem.map(|refusal| refusal.words()),
@@ -234,6 +240,39 @@ pub(super) async fn revoke_token(
     let path = format!("/api/v3/me/tokens/{}", encode_segment(&chosen.id));
     let call = Call { method: Method::DELETE, path, body: Value::Null };
     press(&app, &calls, visit, &chosen.csrf, (call, "revoked")).await
+}
+
+/// Contents of the form for a public key.
+#[derive(Debug, Deserialize)]
+pub(super) struct NewKey {
+    csrf: String,
+    key: String,
+    #[serde(default)]
+    name: String,
+}
+
+/// Keeps a public key.
+pub(super) async fn add_key(
+    State(app): State<App>,
+    visit: Visit,
+    Extension(calls): Extension<Calls>,
+    Form(new): Form<NewKey>,
+) -> Result<Response, PageError> {
+    let body = json!({"key": new.key.trim(), "name": new.name});
+    let call = Call { method: Method::POST, path: "/api/v3/me/ssh-keys".to_owned(), body };
+    press(&app, &calls, visit, &new.csrf, (call, "key-added")).await
+}
+
+/// Removes a public key.
+pub(super) async fn remove_key(
+    State(app): State<App>,
+    visit: Visit,
+    Extension(calls): Extension<Calls>,
+    Form(chosen): Form<Chosen>,
+) -> Result<Response, PageError> {
+    let path = format!("/api/v3/me/ssh-keys/{}", encode_segment(&chosen.id));
+    let call = Call { method: Method::DELETE, path, body: Value::Null };
+    press(&app, &calls, visit, &chosen.csrf, (call, "key-removed")).await
 }
 
 /// Ends a session, or without an id all others.

@@ -19,6 +19,9 @@ pub(super) enum Action {
     CancelJob,
     RerunJob,
     RerunFailedTests,
+    RerunWithSsh,
+    ExtendSsh,
+    EndSsh,
     DeleteArtifact,
     ApproveJob,
     DenyJob,
@@ -30,7 +33,7 @@ pub(super) enum Action {
 }
 
 /// All actions.
-pub(super) const ALL: [Action; 19] = [
+pub(super) const ALL: [Action; 22] = [
     Action::CancelPipeline,
     Action::RerunPipeline,
     Action::RerunFailedOfPipeline,
@@ -42,6 +45,9 @@ pub(super) const ALL: [Action; 19] = [
     Action::CancelJob,
     Action::RerunJob,
     Action::RerunFailedTests,
+    Action::RerunWithSsh,
+    Action::ExtendSsh,
+    Action::EndSsh,
     Action::DeleteArtifact,
     Action::ApproveJob,
     Action::DenyJob,
@@ -109,6 +115,9 @@ impl Action {
             Self::CancelJob => "cancel-job",
             Self::RerunJob => "rerun-job",
             Self::RerunFailedTests => "rerun-failed-tests",
+            Self::RerunWithSsh => "rerun-with-ssh",
+            Self::ExtendSsh => "extend-ssh",
+            Self::EndSsh => "end-ssh",
             Self::DeleteArtifact => "delete-artifact",
             Self::ApproveJob => "approve",
             Self::DenyJob => "deny",
@@ -145,6 +154,9 @@ impl Action {
             Self::DeletePipeline | Self::DeleteArtifact => "Delete",
             Self::RerunFailedTests => "Run failed tests again",
             Self::RerunWorkflow | Self::RerunJob => "Run again",
+            Self::RerunWithSsh => "Run again with SSH",
+            Self::ExtendSsh => "Hold 30 minutes longer",
+            Self::EndSsh => "End the hold",
             Self::CancelJob => "Cancel",
             Self::ApproveJob => "Approve",
             Self::DenyJob => "Deny",
@@ -175,6 +187,11 @@ impl Action {
             Self::RerunFailedTests => {
                 "The job runs again with the tests that failed, in a further run of its workflow."
             }
+            Self::RerunWithSsh => {
+                "The job runs again with SSH, in a further run of its workflow; its page says how to get in."
+            }
+            Self::ExtendSsh => "Its tasks are held for 30 minutes longer.",
+            Self::EndSsh => "The hold ends as soon as the tasks' machines hear of it.",
             Self::DeleteArtifact => "The artifact is deleted.",
             Self::PinPipeline => "Pinned: it stays until somebody unpins it.",
             Self::UnpinPipeline => "Unpinned: it stays for as long as others do.",
@@ -209,6 +226,12 @@ impl Action {
             Self::DeleteArtifact => ("Delete this artifact? This cannot be taken back.", &[]),
             Self::RemoveRunner => (
                 "Forget this runner, its state and its pauses? One that claims again is a new one.",
+                &[],
+            ),
+            Self::RerunWithSsh => (
+                "Run this job again, and hold its tasks afterwards for you to look at? Your kept keys \
+                 may log in (russet ssh-key add). Secrets are masked in the output of steps, not in your \
+                 own terminal.",
                 &[],
             ),
             Self::PauseRunner => ("Give no more tasks?", &[REASON, UNTIL]),

@@ -138,6 +138,18 @@ pub(super) fn of_job(job: &Job, project: &str) -> Vec<Button> {
     }
 }
 
+/// Button of a job whose class lets people rerun it with SSH.
+pub(super) fn of_rerun_with_ssh(job: &Job, project: &str) -> Option<Button> {
+    let can = job.phase == Phase::Ended && job.resource_class.is_some();
+    can.then(|| Button::of(Action::RerunWithSsh, job.id.as_str(), &job.name, project))
+}
+
+/// Buttons of a job whose tasks can be reached by SSH.
+pub(super) fn of_hold(job: &Job, project: &str) -> Vec<Button> {
+    let button = |action| Button::of(action, job.id.as_str(), &job.name, project);
+    vec![button(Action::ExtendSsh), button(Action::EndSsh)]
+}
+
 fn has_failed_tests(job: &Job) -> bool {
     let of = |outcome: &str| job.tests.get(outcome).copied().unwrap_or_default();
     of("failure") + of("error") > 0

@@ -75,6 +75,8 @@ pub(crate) fn router(app: &App) -> Router<App> {
         .route("/account", get(account::account_page))
         .route("/account/tokens", post(account::create_token))
         .route("/account/tokens/revoke", post(account::revoke_token))
+        .route("/account/ssh-keys", post(account::add_key))
+        .route("/account/ssh-keys/remove", post(account::remove_key))
         .route("/account/sessions/end", post(account::end_session))
         .route("/account/password", post(account::change_password))
         .route("/login/oidc", get(oidc::start))

@@ -6,15 +6,17 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use russet_protocol::admin::{ArtifactItem, Job, Pipeline};
 use russet_protocol::outcome::Phase;
 use russet_protocol::runner::{TestOutcome, TestResult};
+use russet_protocol::ssh::SshItem;
 
-use super::buttons;
+use super::buttons::{self, Button};
 use super::errors::{PageError, render_html};
 use super::tasks::{TaskView, by_task};
 use super::view;
 use super::visit::Visit;
 use crate::references::{find_job, find_pipeline};
+use crate::ssh_ways;
 use crate::state::App;
-use crate::store::{artifacts, job_tasks, jobs, pipelines, steps, test_results};
+use crate::store::{artifacts, classes, job_tasks, jobs, pipelines, steps, test_results};
 use crate::waits::Explainer;
 
 /// Number of tests that failed that are shown; the command shows all.
@@ -58,12 +60,33 @@ struct JobPage {
     tasks: Vec<TaskView>,
     artifacts: Vec<ArtifactItem>,
     failed_tests: Vec<TestResult>,
+    /// Ways into its tasks by SSH.
+    ways: Vec<SshItem>,
+    /// Set if its class lets people rerun it with SSH.
+    allows_ssh: bool,
     now_ms: u64,
 }
 
 impl JobPage {
     fn is_over(&self) -> bool {
         self.job.phase == Phase::Ended
+    }
+
+    /// Buttons of the job.
+    fn buttons(&self) -> Vec<Button> {
+        let project = self.pipeline.project.as_str();
+        let mut buttons = buttons::of_job(&self.job, project);
+        let again = self.allows_ssh.then(|| buttons::of_rerun_with_ssh(&self.job, project));
+        buttons.extend(again.flatten());
+        buttons
+    }
+
+    /// Buttons of the hold of its tasks, while there is one.
+    fn hold_buttons(&self) -> Vec<Button> {
+        match self.ways.iter().any(|way| view::is_reachable(way.phase)) {
+            true => buttons::of_hold(&self.job, self.pipeline.project.as_str()),
+            false => Vec::new(),
+        }
     }
 
     fn tests(&self) -> u64 {
@@ -92,6 +115,14 @@ pub(super) async fn job_page(
     let tasks = job_tasks::of_job(&mut conn, &id).await?;
     let artifacts = artifacts::of_job(&mut conn, &id).await?;
     let mut failed_tests = test_results::of_job(&mut conn, &id).await?;
+    let ways = match job.ssh {
+        Some(_) => ssh_ways::list_ways(&mut conn, &id).await?.unwrap_or_default(),
+        None => Vec::new(),
+    };
+    let allows_ssh = match &job.resource_class {
+        Some(class) => classes::ssh_of(&mut conn, class).await?.is_some_and(|ssh| ssh.allow_ssh),
+        None => false,
+    };
     drop(conn);
     failed_tests.retain(|test| matches!(test.result, TestOutcome::Failure | TestOutcome::Error));
     failed_tests.truncate(FAILED_TESTS);
@@ -104,6 +135,8 @@ pub(super) async fn job_page(
         tasks,
         artifacts,
         failed_tests,
+        ways,
+        allows_ssh,
         now_ms: app.now_ms(),
     })
 }

@@ -14,6 +14,9 @@ use crate::api::Call;
 /// Contents of a form, by the names of its fields.
 pub(super) type Fields = BTreeMap<String, String>;
 
+/// Time that the button adds to a hold, in milliseconds.
+const EXTENSION_MS: u64 = 30 * 60 * 1000;
+
 /// A field of a form, without spaces around it; `None` where it is empty.
 fn field<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
     fields.get(name).map(|text| text.trim()).filter(|text| !text.is_empty())
@@ -52,6 +55,12 @@ pub(super) fn call_for(action: Action, fields: &Fields, by: &str) -> Result<Call
         Action::CancelJob => named(format!("/api/v3/jobs/{id}/cancel")),
         Action::RerunJob => named(format!("/api/v3/jobs/{id}/rerun")),
         Action::RerunFailedTests => named(format!("/api/v3/jobs/{id}/rerun?failed_tests=true")),
+        Action::RerunWithSsh => named(format!("/api/v3/jobs/{id}/rerun?ssh=true")),
+        Action::ExtendSsh => Call {
+            body: json!({"by_ms": EXTENSION_MS}),
+            ..named(format!("/api/v3/jobs/{id}/ssh/extend"))
+        },
+        Action::EndSsh => named(format!("/api/v3/jobs/{id}/ssh/end")),
         Action::DeleteArtifact => {
             // As one segment: what it says is the name of an artifact and nothing else.
             let path = encode_segment(field(fields, "path").unwrap_or_default());

@@ -5,6 +5,7 @@ use std::time::Duration;
 use russet_protocol::admin::{Job, Pipeline, RunnerItem, StepState, Workflow};
 use russet_protocol::machine::MachineState;
 use russet_protocol::outcome::{Outcome, Phase};
+use russet_protocol::ssh::SshPhase;
 pub(super) use russet_text::{encode_path, format_size};
 use russet_text::{encode_segment, format_duration};
 
@@ -45,6 +46,31 @@ fn ended(outcome: Outcome) -> State {
 /// The state of a job.
 pub(super) fn of_job(job: &Job) -> State {
     shown_state(job.phase, job.outcome)
+}
+
+/// Returns true for a task that can be reached by SSH now.
+pub(super) fn is_reachable(phase: SshPhase) -> bool {
+    matches!(phase, SshPhase::Running | SshPhase::Waiting)
+}
+
+/// Words for how far the SSH of a task is.
+pub(super) fn ssh_words(phase: SshPhase) -> &'static str {
+    match phase {
+        SshPhase::Starting => "cannot be reached yet",
+        SshPhase::Running => "can be reached; its steps run",
+        SshPhase::Waiting => "held; its steps have ended",
+        SshPhase::Ended => "ended",
+    }
+}
+
+/// Class of the style sheet for the same.
+pub(super) fn ssh_class(phase: SshPhase) -> &'static str {
+    match phase {
+        SshPhase::Starting => "queued",
+        SshPhase::Running => "running",
+        SshPhase::Waiting => "hold",
+        SshPhase::Ended => "skipped",
+    }
 }
 
 /// The state of a workflow. One in which nothing runs and somebody has to approve a job is on hold, as

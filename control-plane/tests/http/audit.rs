@@ -62,6 +62,7 @@ async fn change_everything(server: &Harness, admin: &str, member: &str) {
     let mini = listed.items[0].id.to_string();
     done(put(&format!("{class}/{mini}/pin"), json!({"channel": "beta"}))).await;
     done(delete(&format!("{class}/{mini}/pin"))).await;
+    done(put(&format!("{class}/{mini}/ssh"), json!({"allow_ssh": true}))).await;
     done(delete(&format!("{class}/{}", other["id"].as_str().unwrap()))).await;
     let token = json!({"resource_class": "acme/mini", "nickname": "one"});
     let made = done(post("/api/v3/runner/token", token.clone())).await;
@@ -139,14 +140,19 @@ async fn change_everything(server: &Harness, admin: &str, member: &str) {
     done(server.as_admin(Method::POST, "/api/v3/admin-links")).await;
     let made = done(post("/api/v3/me/tokens", new)).await;
     done(delete(&format!("/api/v3/me/tokens/{}", made["id"].as_str().unwrap()))).await;
+    let key = include_str!("../data/public_keys").lines().next().unwrap();
+    let made = done(post("/api/v3/me/ssh-keys", json!({"key": key}))).await;
+    done(delete(&format!("/api/v3/me/ssh-keys/{}", made["id"].as_str().unwrap()))).await;
     done(delete("/api/v3/me/sessions")).await;
     done(delete(&format!("/api/v3/pipelines/{}", one.id))).await;
     done(delete(&format!("{class}/{mini}/force"))).await;
 }
 
 /// Changes that need more than a call here, and are tested where their subject is: uploads, runners
-/// that are away for long, projects and artifacts that have ended, sessions of browsers. They go through the same door.
-const ELSEWHERE: [&str; 9] = [
+/// that are away for long, tasks that are held, projects and artifacts that have ended, sessions of browsers. They go through the same door.
+const ELSEWHERE: [&str; 11] = [
+    "POST /api/v3/jobs/{id}/ssh/extend",
+    "POST /api/v3/jobs/{id}/ssh/end",
     "PUT /api/v3/sources/{id}",
     "POST /api/v3/sources/{id}/chunks",
     "PUT /api/v3/chunks",
@@ -159,7 +165,9 @@ const ELSEWHERE: [&str; 9] = [
 ];
 
 /// Changes of something that was there, of which the log says how it was.
-const CHANGES_WHAT_WAS_THERE: [&str; 26] = [
+const CHANGES_WHAT_WAS_THERE: [&str; 28] = [
+    "PUT /api/v3/runner/resource/{id}/ssh",
+    "DELETE /api/v3/me/ssh-keys/{id}",
     "PUT /api/v3/runner/resource/{id}/pin",
     "DELETE /api/v3/runner/resource/{id}/pin",
     "DELETE /api/v3/runner/resource/{id}",

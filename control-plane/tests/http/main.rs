@@ -53,7 +53,9 @@ mod sign_in;
 #[cfg(target_os = "linux")]
 mod sign_in_browser;
 mod spaces;
+mod ssh;
 mod ssh_keys;
+mod ssh_tunnel;
 mod store;
 mod support;
 mod timings;

@@ -92,8 +92,12 @@ mod sign_in;
 mod sign_in_browser;
 #[path = "../http/spaces.rs"]
 mod spaces;
+#[path = "../http/ssh.rs"]
+mod ssh;
 #[path = "../http/ssh_keys.rs"]
 mod ssh_keys;
+#[path = "../http/ssh_tunnel.rs"]
+mod ssh_tunnel;
 mod store;
 #[path = "../http/support.rs"]
 mod support;

@@ -10,6 +10,7 @@ use russet_protocol::outcome::{Outcome, Phase};
 use russet_protocol::runner::HeartbeatResponse;
 use serde_json::json;
 
+use crate::ssh_tunnel::{closed, held_task, next, opened, send};
 use crate::support::{
     Agent, CLASS, Harness, LEASE, LIMIT, ONE_JOB, ok, output_of, refused, workflow,
 };
@@ -340,4 +341,36 @@ async fn a_session_that_was_ended_at_one_server_is_soon_worth_nothing_at_the_oth
     };
     tokio::time::timeout(LIMIT, ends).await.expect("the session goes on");
     ok(other.as_admin(Method::GET, "/api/v3/pipelines")).await;
+}
+
+#[tokio::test]
+async fn a_person_at_one_server_reaches_a_task_that_waits_at_another() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let one = Harness::start_changed(|settings| {
+        settings.listen = address;
+        settings.peer_url = Some(format!("http://{address}/"));
+    })
+    .await;
+    let Some(other) = one.start_beside(|_| {}).await else { return };
+    let (anna, job, agent) = held_task(&one).await;
+    let mut task = one.wait_as(&agent).await;
+    let mut person = other.dial_task(&anna, &job).await.unwrap();
+    assert_eq!(opened(&mut task).await.person, "anna");
+    send(&mut person, b"from the person").await;
+    assert_eq!(next(&mut task).await.into_data(), b"from the person".as_slice());
+    send(&mut task, b"from the task").await;
+    assert_eq!(next(&mut person).await.into_data(), b"from the task".as_slice());
+    // Who may not dial here may not there.
+    let ben = one.account("ben", Some("member"), &["read", "submit"]).await;
+    assert_eq!(other.dial_task(&ben, &job).await.unwrap_err().0.as_u16(), 403);
+    drop(person);
+    let _ended = closed(&mut task).await;
+    // The other one has no address at which it is reached.
+    let _waiting = other.wait_as(&agent).await;
+    let (status, why) = one.dial_task(&anna, &job).await.unwrap_err();
+    assert_eq!(status.as_u16(), 503);
+    assert!(why.contains("--peer-url"), "{why}");
+    assert!(other.dial_task(&anna, &job).await.is_ok());
 }

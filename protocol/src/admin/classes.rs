@@ -18,6 +18,9 @@ pub struct NewResourceClass {
     /// Set if its runners take tasks of forks, whose steps anybody can write.
     #[serde(default)]
     pub allow_forks: bool,
+    /// People's way into its tasks.
+    #[serde(flatten)]
+    pub ssh: ClassSsh,
 }
 
 /// A resource class.
@@ -33,6 +36,9 @@ pub struct ResourceClassItem {
     /// Set if its runners take tasks of forks.
     #[serde(default)]
     pub allow_forks: bool,
+    /// People's way into its tasks.
+    #[serde(flatten)]
+    pub ssh: ClassSsh,
     /// Version or channel that its runners are to run. None: the newest release of the stable
     /// channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -43,6 +49,19 @@ pub struct ResourceClassItem {
     /// Number of its runners. In lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runners: Option<u64>,
+}
+
+/// `PUT /api/v3/runner/resource/{id}/ssh`: whether people reach the tasks of a class by SSH. The agents'
+/// own configuration has to allow it too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ClassSsh {
+    /// Set if jobs may be rerun with SSH.
+    #[serde(default)]
+    pub allow_ssh: bool,
+    /// Set if those of forks may too.
+    #[serde(default)]
+    pub allow_ssh_forks: bool,
 }
 
 /// `PUT /api/v3/runner/resource/{id}/pin`: what the runners of a class are to run, of the releases

@@ -8,6 +8,7 @@ use crate::ids::JobId;
 use crate::machine::Waiting;
 use crate::outcome::{Outcome, Phase};
 use crate::resource_class::ResourceClass;
+use crate::ssh::SshNeed;
 
 /// A job and how far it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +32,9 @@ pub struct Job {
     /// Xcode that it names; none: any machine of the class will do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub xcode: Option<String>,
+    /// Set if its tasks are held for a person, who reaches them by SSH.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<SshNeed>,
     /// Progress.
     pub phase: Phase,
     /// Outcome.

@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use crate::secret::Secret;
 
 pub use classes::{
-    ClassAlias, NewResourceClass, NewToken, Pin, PinnedClass, ResourceClassItem, TokenItem,
+    ClassAlias, ClassSsh, NewResourceClass, NewToken, Pin, PinnedClass, ResourceClassItem,
+    TokenItem,
 };
 pub use jobs::{Job, StepState};
 pub use lists::{JobItem, PipelineHead, WorkflowItem};

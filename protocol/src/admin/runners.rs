@@ -6,6 +6,7 @@ use crate::local::Update;
 use crate::machine::{MachineReport, MachineState, RunnerTask, ServerPause};
 use crate::resource_class::ResourceClass;
 use crate::runner::HeldSlot;
+use crate::ssh::SshOffer;
 use crate::xcode::Xcode;
 
 /// A runner, as `GET /api/v3/runner` lists it.
@@ -44,6 +45,9 @@ pub struct RunnerItem {
     /// Xcodes of its machine, as it last reported; none: it says nothing of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub xcodes: Option<Vec<Xcode>>,
+    /// Tasks with SSH that it takes, as it last reported; none: it takes no such task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<SshOffer>,
     /// Simulator runtimes of its machine.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runtimes: Vec<String>,

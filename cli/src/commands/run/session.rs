@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use russet_control_plane::KeptCaches;
 use russet_protocol::admin::{
-    AddSshKey, Job, NewResourceClass, NewToken, ParameterValue, Pipeline, SubmitRequest,
+    AddSshKey, ClassSsh, Job, NewResourceClass, NewToken, ParameterValue, Pipeline, SubmitRequest,
 };
 use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::secret::Secret;
@@ -132,6 +132,7 @@ async fn prepare_server(
         resource_class: plan.class.clone(),
         description: "This run".to_owned(),
         allow_forks: false,
+        ssh: ClassSsh::default(),
     };
     client.create_class(&new).await?;
     set_variables(plan, &client, screen).await?;

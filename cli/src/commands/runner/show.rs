@@ -62,6 +62,15 @@ fn runner_text(item: &RunnerItem) -> String {
     if !xcodes.is_empty() {
         line(format_args!("  Xcode {xcodes}"));
     }
+    if let Some(offer) = item.ssh {
+        let forks = if offer.allow_forks { ", also of forks" } else { "" };
+        line(format_args!("  takes reruns with SSH{forks}"));
+    }
+    for task in &item.tasks {
+        if let Some(person) = &task.held_for {
+            line(format_args!("  {} is held for {} by SSH", plain(&task.name), plain(person)));
+        }
+    }
     if let Some(update) = item.update.as_ref().map(|it| it.short()).filter(|it| !it.is_empty()) {
         line(format_args!("  update: {}", plain(&update)));
     }

@@ -16,6 +16,7 @@ mod machines;
 mod namespaces;
 mod orbs;
 pub(in crate::api) mod people;
+mod personal_keys;
 mod personal_tokens;
 mod pins;
 mod pipelines;
@@ -24,7 +25,9 @@ pub(in crate::api) mod resources;
 pub(in crate::api) mod runners;
 mod sessions;
 mod sources;
+mod ssh;
 mod ssh_keys;
+mod ssh_tunnel;
 mod stdout;
 mod stream;
 pub(in crate::api) mod submit;
@@ -57,6 +60,7 @@ pub(super) fn routes() -> Routes {
         )
         .put("/api/v3/runner/resource/{id}/pin", (Operate, Place::Class), pins::put)
         .delete("/api/v3/runner/resource/{id}/pin", (Operate, Place::Class), pins::remove)
+        .put("/api/v3/runner/resource/{id}/ssh", (Operate, Place::Class), resources::put_ssh)
         .get("/api/v3/class-aliases", (Read, Place::List), resources::aliases)
         .get("/api/v3/runner/token", (Operate, Place::QueriedClass), tokens::list)
         .post("/api/v3/runner/token", (Operate, Place::Body), tokens::create)
@@ -140,6 +144,10 @@ pub(super) fn routes() -> Routes {
         .post("/api/v3/jobs/{id}/cancel", (Submit, Place::Job), cancel::cancel_job_call)
         .post("/api/v3/jobs/{id}/approve", (Submit, Place::Job), cancel::approve_job)
         .post("/api/v3/jobs/{id}/deny", (Submit, Place::Job), cancel::deny_job)
+        .get("/api/v3/jobs/{id}/ssh", (Read, Place::Job), ssh::get)
+        .post("/api/v3/jobs/{id}/ssh/extend", (Submit, Place::Job), ssh::extend)
+        .post("/api/v3/jobs/{id}/ssh/end", (Submit, Place::Job), ssh::end)
+        .get("/api/v3/jobs/{id}/ssh/tunnel", (Submit, Place::Job), ssh_tunnel::open)
         .get("/api/v3/jobs/{id}/tests", (Read, Place::Job), jobs::list_tests)
         .get("/api/v3/jobs/{id}/stdout", (Read, Place::Job), stdout::stdout)
         .get("/api/v3/namespaces", (Read, Place::List), namespaces::list)
@@ -153,6 +161,9 @@ pub(super) fn routes() -> Routes {
         .post("/api/v3/device-logins", Needs::Nothing, device_logins::begin)
         .post("/api/v3/device-logins/token", Needs::Nothing, device_logins::fetch)
         .get("/api/v3/me", Needs::Anybody, users::get_me)
+        .get("/api/v3/me/ssh-keys", Needs::Account, personal_keys::list_own)
+        .post("/api/v3/me/ssh-keys", Needs::Account, personal_keys::add_own)
+        .delete("/api/v3/me/ssh-keys/{id}", Needs::Account, personal_keys::remove_own)
         .get("/api/v3/me/tokens", Needs::Account, personal_tokens::list_own)
         .post("/api/v3/me/tokens", Needs::Account, personal_tokens::create_own)
         .delete("/api/v3/me/tokens/{id}", Needs::Account, personal_tokens::revoke_own)
@@ -194,6 +205,7 @@ pub(super) fn routes() -> Routes {
     resources::create,
     resources::remove,
     resources::remove_with_tokens,
+    resources::put_ssh,
     resources::aliases,
     pins::put,
     pins::remove,
@@ -274,6 +286,13 @@ pub(super) fn routes() -> Routes {
     links::create_user_link,
     links::create_admin_link,
     audit::list,
+    personal_keys::list_own,
+    personal_keys::add_own,
+    personal_keys::remove_own,
+    ssh::get,
+    ssh::extend,
+    ssh::end,
+    ssh_tunnel::open,
     personal_tokens::list_own,
     personal_tokens::create_own,
     personal_tokens::revoke_own,

@@ -1,20 +1,24 @@
 //! `POST /api/v3/workflows/{id}/rerun`, `…/jobs/{id}/rerun`, `…/pipelines/{id}/rerun`, and
 //! `GET /api/v3/workflows/{id}`.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use russet_protocol::admin::{Pipeline, RerunKind, Workflow};
 use russet_protocol::ids::WorkflowId;
+use russet_protocol::ssh::SshRerun;
 use serde::Deserialize;
 
 use super::people::By;
 use super::pipelines::no_such_pipeline;
+use crate::api::Caller;
+use crate::api::body::{MEDIUM, MaybeJson};
 use crate::api::error::ApiError;
 use crate::api::params::Query;
 use crate::api::refs::{JobRef, PipelineRef, WorkflowRef};
 use crate::audit;
 use crate::reruns::{Asked, RerunError, rerun_job, rerun_pipeline, rerun_workflow};
+use crate::ssh_reruns::{SshRefusal, SshWish};
 use crate::state::App;
 use crate::store::{pipelines, workflows};
 
@@ -22,7 +26,8 @@ impl From<RerunError> for ApiError {
     fn from(error: RerunError) -> Self {
         match error {
             RerunError::Unknown { .. } => Self::NotFound(error.to_string()),
-            RerunError::Store(error) => error.into(),
+            RerunError::Store(error) | RerunError::Ssh(SshRefusal::Store(error)) => error.into(),
+            RerunError::Ssh(SshRefusal::Key(_)) => Self::Bad(error.to_string()),
             error => Self::Conflict(error.to_string()),
         }
     }
@@ -35,6 +40,8 @@ pub(super) struct Options {
     from_failed: bool,
     #[serde(default)]
     failed_tests: bool,
+    #[serde(default)]
+    ssh: bool,
 }
 
 impl Options {
@@ -86,15 +93,17 @@ pub(super) async fn workflow(
     By(by): By,
 ) -> Result<(StatusCode, Json<Workflow>), ApiError> {
     note_rerun("workflow", id.as_str(), options.kind());
-    let id = rerun_workflow(&app, &id, Asked { kind: options.kind(), by: &by }).await?;
+    let id = rerun_workflow(&app, &id, Asked { kind: options.kind(), by: &by, ssh: None }).await?;
     Ok((StatusCode::CREATED, Json(find(&app, &id).await?)))
 }
 
 /// Runs a job again, and what requires it, in a further run of its workflow. All other jobs are
-/// kept as they ended.
+/// kept as they ended. With SSH its tasks are held after their steps, and the caller reaches them with
+/// the keys that are kept for them and those of the body.
 #[cfg_attr(test, utoipa::path(
     post, path = "/api/v3/jobs/{id}/rerun", tag = "admin", operation_id = "rerun_job",
-    params(("id" = String, Path, description = "The job"), ("failed_tests" = Option<bool>, Query, description = "`circleci tests run` runs only the tests that failed"), ("as" = Option<String>, Query, description = "The one who asks")),
+    params(("id" = String, Path, description = "The job"), ("failed_tests" = Option<bool>, Query, description = "`circleci tests run` runs only the tests that failed"), ("ssh" = Option<bool>, Query, description = "Let the caller into its tasks by SSH, where its class allows that"), ("as" = Option<String>, Query, description = "The one who asks")),
+    request_body(content = Option<russet_protocol::ssh::SshRerun>, description = "Further keys of a rerun with SSH"),
     responses((status = 201, description = "The further run of its workflow", body = russet_protocol::admin::Workflow), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem), (status = 409, description = "It cannot run again now", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
@@ -103,10 +112,20 @@ pub(super) async fn job(
     JobRef(id): JobRef,
     Query(options): Query<Options>,
     By(by): By,
+    Extension(caller): Extension<Caller>,
+    MaybeJson(ssh): MaybeJson<SshRerun, MEDIUM>,
 ) -> Result<(StatusCode, Json<Workflow>), ApiError> {
     let kind = if options.failed_tests { RerunKind::FailedTests } else { RerunKind::FromStart };
-    note_rerun("job", id.as_str(), kind);
-    let id = rerun_job(&app, &id, Asked { kind, by: &by }).await?;
+    let user = caller.person().map(|person| person.id.clone());
+    let wish = options.ssh.then(|| SshWish { user, keys: ssh.unwrap_or_default().keys });
+    match &wish {
+        Some(_) => {
+            let after = serde_json::json!({"runs_again": {"job": id}, "kind": kind, "ssh_for": by});
+            audit::note_after(&after);
+        }
+        None => note_rerun("job", id.as_str(), kind),
+    }
+    let id = rerun_job(&app, &id, Asked { kind, by: &by, ssh: wish.as_ref() }).await?;
     Ok((StatusCode::CREATED, Json(find(&app, &id).await?)))
 }
 
@@ -124,7 +143,7 @@ pub(super) async fn pipeline(
     By(by): By,
 ) -> Result<(StatusCode, Json<Pipeline>), ApiError> {
     note_rerun("pipeline", id.as_str(), options.kind());
-    rerun_pipeline(&app, &id, Asked { kind: options.kind(), by: &by }).await?;
+    rerun_pipeline(&app, &id, Asked { kind: options.kind(), by: &by, ssh: None }).await?;
     let found = pipelines::get(&mut app.store.read().await?, &id).await?;
     let pipeline = found.ok_or_else(|| no_such_pipeline(&id))?;
     Ok((StatusCode::CREATED, Json(pipeline)))

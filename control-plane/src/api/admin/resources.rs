@@ -3,7 +3,7 @@
 use axum::Json as JsonAnswer;
 use axum::extract::State;
 use axum::http::StatusCode;
-use russet_protocol::admin::{ClassAlias, Items, NewResourceClass, ResourceClassItem};
+use russet_protocol::admin::{ClassAlias, ClassSsh, Items, NewResourceClass, ResourceClassItem};
 use russet_protocol::ids::ResourceClassId;
 use russet_protocol::resource_class::ResourceClass;
 use serde::Deserialize;
@@ -84,6 +84,7 @@ pub(in crate::api) async fn create(
         resource_class: new.resource_class,
         description: new.description,
         allow_forks: new.allow_forks,
+        ssh: new.ssh,
         pin: None,
         active_tasks: None,
         runners: None,
@@ -101,6 +102,29 @@ pub(in crate::api) async fn find(
     classes::get(tx, id)
         .await?
         .ok_or_else(|| ApiError::NotFound("there is no such resource class".to_owned()))
+}
+
+/// Says whether people reach the tasks of a class by SSH. What is held already is held further.
+#[cfg_attr(test, utoipa::path(
+    put, path = "/api/v3/runner/resource/{id}/ssh", tag = "admin", operation_id = "put_class_ssh",
+    params(("id" = String, Path, description = "The class")),
+    request_body = russet_protocol::admin::ClassSsh,
+    responses((status = 200, description = "The class", body = russet_protocol::admin::ResourceClassItem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    security(("admin_token" = []))
+))]
+pub(in crate::api) async fn put_ssh(
+    State(app): State<App>,
+    Path(id): Path<ResourceClassId>,
+    Json(ssh): Json<ClassSsh, SMALL>,
+) -> Result<JsonAnswer<ResourceClassItem>, ApiError> {
+    let mut tx = app.store.write().await?;
+    let before = find(&mut tx, &id).await?;
+    audit::note_before(&before);
+    let item = ResourceClassItem { ssh, ..before };
+    audit::note_after(&item);
+    classes::set_ssh(&mut tx, &id, ssh).await?;
+    tx.commit().await?;
+    Ok(JsonAnswer(item))
 }
 
 /// Deletes a class that has no tokens.

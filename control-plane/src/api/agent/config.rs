@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use russet_protocol::admin::SshKeyItem;
 use russet_protocol::secret::Secret;
+use russet_protocol::ssh::SshAccess;
 use russet_protocol::storage::FAILED_TESTS_VARIABLE;
 use russet_protocol::task::{
     Action, CONTINUATION_KEY_VARIABLE, EnvVar, Source, SshKey, Step, TaskConfig, is_fingerprint_of,
@@ -15,7 +16,9 @@ use crate::api::error::ApiError;
 use crate::credentials::{TokenHash, TokenKind, new_token};
 use crate::scheduler::leases;
 use crate::secrets::{Owner, Scope};
+use crate::ssh_reruns::{self, SshRefusal};
 use crate::state::App;
+use crate::store::ssh_accesses::{self, Access};
 use crate::store::ssh_keys::{self, StoredSshKey};
 use crate::store::{Conn, Held, jobs, pipelines, setups, variables};
 
@@ -39,6 +42,7 @@ pub(super) async fn config(
     (info.node_index, info.node_total) = (held.node_index(), held.parallelism);
     let environment = job_environment(&app, &mut conn, &held, &info.project).await?;
     let ssh_keys = ssh_keys(&app, &mut conn, &held, &info.project, &spec.steps).await?;
+    let ssh = ssh_access(&mut conn, &held).await?;
     let git = match (&info.repository_url, &info.revision) {
         (Some(url), Some(revision)) => Some(Source::Git {
             url: url.clone(),
@@ -68,10 +72,23 @@ pub(super) async fn config(
         xcode: spec.xcode,
         source: around.source.map(|id| Source::Snapshot { id }).or(git),
         ssh_keys,
-        ssh: None,
+        ssh,
         steps: spec.steps,
         heartbeat_ms: leases::heartbeat_ms(app.lease_ms),
     }))
+}
+
+/// The access of a person to the task, as far as the class still allows it.
+async fn ssh_access(conn: &mut Conn, held: &Held) -> Result<Option<SshAccess>, ApiError> {
+    let Some(access) = ssh_accesses::of_job(conn, &held.job).await? else { return Ok(None) };
+    let from_fork = ssh_reruns::check_class(conn, &held.pipeline, &held.job).await;
+    let from_fork = from_fork.map_err(|refusal| match refusal {
+        SshRefusal::Store(error) => error.into(),
+        refusal => ApiError::Conflict(format!("the task may not run any more: {refusal}")),
+    })?;
+    let Access { person, keys, idle_ms, longest_ms, .. } = access;
+    tracing::info!(task.id = %held.task, person, "a task with SSH begins");
+    Ok(Some(SshAccess { person, keys, idle_ms, longest_ms, from_fork }))
 }
 
 /// The variable that says that only failed tests are to run.

@@ -13,6 +13,8 @@ mod heartbeat;
 mod output;
 mod report;
 mod source;
+mod ssh;
+mod ssh_tunnel;
 mod test_results;
 mod timings;
 mod unclaim;
@@ -20,6 +22,7 @@ pub(in crate::api) mod updates;
 mod workspace;
 
 use russet_protocol::runner::REPORT_PATH;
+use russet_protocol::ssh::{TASK_HOLD_PATH, TASK_READY_PATH, TASK_SESSIONS_PATH, TASK_TUNNEL_PATH};
 use russet_protocol::storage;
 use russet_protocol::task::CONTINUE_PATH;
 
@@ -49,6 +52,10 @@ pub(super) fn routes() -> Routes {
         .get(storage::WORKSPACE_PATH, Needs::TaskToken, workspace::layers)
         .get("/api/v3/task/workspace/{id}/archive", Needs::TaskToken, workspace::download_layer)
         .get(storage::TIMINGS_PATH, Needs::TaskToken, timings::timings)
+        .post(TASK_READY_PATH, Needs::TaskToken, ssh::ready)
+        .post(TASK_HOLD_PATH, Needs::TaskToken, ssh::hold)
+        .post(TASK_SESSIONS_PATH, Needs::TaskToken, ssh::session)
+        .get(TASK_TUNNEL_PATH, Needs::TaskToken, ssh_tunnel::wait)
         .get("/api/v3/task/source", Needs::TaskToken, source::source)
         .post("/api/v3/task/finish", Needs::TaskToken, finish::finish)
         .get("/api/v3/updates/{runner}/{file}", Needs::Nothing, updates::get)
@@ -77,6 +84,10 @@ pub(super) fn routes() -> Routes {
     workspace::layers,
     workspace::download_layer,
     timings::timings,
+    ssh::ready,
+    ssh::hold,
+    ssh::session,
+    ssh_tunnel::wait,
     source::source,
     finish::finish,
     updates::get

@@ -6,11 +6,11 @@
 
 /// Gives a runner the first task of a class after a place, and notes it with the job, the workflow and
 /// the runner. `$3` are the Xcodes that the task may name, as JSON; null is any. The claim is `$4`,
-/// or `$5` where that was a claim before.
+/// or `$5` where that was a claim before; `$12` is the most that the task may need of SSH.
 pub(in crate::store) const CLAIM: &str = "\
     WITH first AS (SELECT id FROM tasks WHERE class = $1 AND phase = 'queued' AND queue > $2 \
     AND (CAST($3 AS TEXT) IS NULL OR xcode IS NULL \
-    OR xcode IN (SELECT jsonb_array_elements_text(CAST($3 AS JSONB)))) \
+    OR xcode IN (SELECT jsonb_array_elements_text(CAST($3 AS JSONB)))) AND ssh <= $12 \
     ORDER BY queue LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED), \
     task AS (UPDATE tasks SET phase = 'running', granted = $6, expires = $7, \
     allocation = CASE WHEN EXISTS (SELECT 1 FROM allocations WHERE id = $4) THEN $5 ELSE $4 END, \

@@ -129,7 +129,7 @@ async fn a_database_is_the_same_on_postgresql_and_its_numbers_go_on() {
     let row = query(step).fetch_one(&mut tx).await.unwrap();
     assert_eq!(row.try_get::<i64>("position").unwrap(), 42);
     let class = "acme/mini".parse().unwrap();
-    assert!(line::is_any_queued(&mut tx, &class, None).await.unwrap());
+    assert!(line::is_any_queued(&mut tx, &class, Default::default()).await.unwrap());
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use crate::color::Paint;
 fn job(name: &str, phase: Phase, outcome: Option<Outcome>) -> Next {
     let job = Job {
         xcode: None,
+        ssh: None,
         id: JobId::from(name),
         number: 1,
         name: name.to_owned(),

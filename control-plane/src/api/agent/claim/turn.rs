@@ -15,6 +15,7 @@ use crate::contention;
 use crate::credentials::{TokenHash, TokenKind, new_token};
 use crate::scheduler::leases;
 use crate::state::App;
+use crate::store::abilities::{Abilities, SshLevel};
 use crate::store::{Claim, Conn, WriteTx, claims, line, runners};
 use crate::waiting_claims::Place;
 
@@ -88,7 +89,7 @@ pub(super) async fn take_turn(
     let mut again = is_short.then_some(SHORT_PAUSE);
     // One statement that locks nothing: claims that find nothing must not keep others from writing.
     // After it stood in the line: one that was revoked before has woken nobody here.
-    let seen = look_around(app, &mut conn, hash, class, &runner.name).await?;
+    let seen = look_around(app, &mut conn, hash, class, runner).await?;
     let pause = seen.pause;
     let is_paused = pause != NO_PAUSE;
     if known.as_ref().is_some_and(|known| *known != pause) {
@@ -103,9 +104,10 @@ pub(super) async fn take_turn(
     let mut seems_worth = is_news;
     if may_look {
         app.gate.looks.fetch_add(1, Ordering::Relaxed);
-        let xcodes = runner.xcodes.as_deref();
+        let abilities = Abilities::of(runner);
         seems_worth |= seen.is_any_queued
-            && (xcodes.is_none() || line::is_any_queued(&mut conn, class, xcodes).await?);
+            && (abilities.xcodes.is_none()
+                || line::is_any_queued(&mut conn, class, abilities).await?);
     }
     drop(conn);
     if seems_worth {
@@ -138,7 +140,7 @@ pub(super) async fn take_turn(
 /// State of the queue, and of the pauses, as one look found it.
 struct Seen {
     pause: String,
-    /// A task waits in the line of the class, whoever may have it.
+    /// A task waits in the line of the class that a runner with this offer of SSH may have.
     is_any_queued: bool,
 }
 
@@ -148,12 +150,13 @@ async fn look_around(
     conn: &mut Conn,
     hash: &TokenHash,
     class: &ResourceClass,
-    runner: &str,
+    runner: &ClaimRequest,
 ) -> Result<Seen, ApiError> {
-    let ground = claims::look(conn, hash, class, app.clock.wall_ms()).await?;
+    let (ssh, now_ms) = (SshLevel::of_offer(runner.ssh), app.clock.wall_ms());
+    let ground = claims::look(conn, hash, class, ssh, now_ms).await?;
     check_token(app, ground.as_ref().map(|ground| &ground.token), class)?;
     let pause = match ground.as_ref().is_some_and(|ground| ground.has_pauses) {
-        true => pause_of(app, conn, class, runner).await?,
+        true => pause_of(app, conn, class, &runner.name).await?,
         false => NO_PAUSE.to_owned(),
     };
     Ok(Seen { pause, is_any_queued: ground.is_some_and(|ground| ground.is_any_queued) })
@@ -179,7 +182,7 @@ async fn try_claim(
     is_news: bool,
 ) -> Result<Look, ApiError> {
     let mut tx = app.store.write().await?;
-    let seen = look_around(app, &mut tx, hash, class, &runner.name).await?;
+    let seen = look_around(app, &mut tx, hash, class, runner).await?;
     // Under the lock: a task that this runner gives back meanwhile goes to another one.
     let rests = app.rests.end(class.as_str(), &runner.name, app.clock.steady_ms()).is_some();
     // So is a pause: nobody who was told that a machine is paused finds a task on it later.
@@ -193,7 +196,7 @@ async fn try_claim(
     let passed_over = !is_barred
         && seen.is_any_queued
         && task.is_none()
-        && line::is_any_queued(&mut tx, class, runner.xcodes.as_deref()).await?;
+        && line::is_any_queued(&mut tx, class, Abilities::of(runner)).await?;
     // After the task: claims of one runner may wait for each other here, and hold nothing else that
     // one of them needs.
     let now_ms = app.clock.wall_ms();
@@ -228,7 +231,7 @@ async fn take_task(
     let (now_ms, lease_ms) = (app.clock.wall_ms(), tx.lease_ms(&*app.clock));
     let claim = Claim {
         class,
-        xcodes: runner.xcodes.as_deref(),
+        abilities: Abilities::of(runner),
         wanted: runner.allocation.as_ref(),
         hash: &TokenHash::of(token.expose()),
         runner: &runner.name,

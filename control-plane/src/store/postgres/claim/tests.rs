@@ -8,6 +8,7 @@ use sqlx::Executor as _;
 
 use super::CLAIM;
 use crate::credentials::TokenHash;
+use crate::store::abilities::{Abilities, SshLevel};
 use crate::store::claims::take_first;
 use crate::store::postgres::plans::{plan, with_history};
 use crate::store::postgres::tests::{PIPELINE, class, with_pipeline};
@@ -22,7 +23,7 @@ async fn take(
 ) -> Result<Option<(Claimed, AllocationId)>, StoreError> {
     let claim = Claim {
         class: &class(),
-        xcodes,
+        abilities: Abilities { xcodes, ssh: SshLevel::None },
         wanted: Some(&AllocationId::from(wanted)),
         hash: &TokenHash::of(AllocationId::generate().as_str()),
         runner: "mini-1",
@@ -51,7 +52,7 @@ async fn claims_at_the_same_time_take_a_task_each_and_wait_for_nobody() {
     }
     let mut tx = store.write().await.unwrap();
     assert_eq!(take_any(&mut tx, "none").await, None);
-    assert!(line::is_any_queued(&mut tx, &class(), None).await.unwrap(), "none was taken yet");
+    assert!(line::is_any_queued(&mut tx, &class(), Abilities::default()).await.unwrap(), "none was taken yet");
     // One that goes away leaves its task to others.
     open.remove(1).rollback().await.unwrap();
     assert_eq!(take_any(&mut tx, "again").await.as_deref(), Some("t2"));
