@@ -72,6 +72,7 @@ mod server_service;
 mod several_servers;
 mod slots;
 mod splitting;
+mod ssh_rerun;
 mod storage;
 mod tls;
 mod update;
