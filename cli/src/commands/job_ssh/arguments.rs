@@ -157,7 +157,7 @@ mod tests {
             proxy_command(Path::new("/opt/my apps/russet"), "a%h'b", 2, Path::new("/tmp/n"));
         assert_eq!(
             command,
-            r"'/opt/my apps/russet' job ssh --proxy --node 2 --note /tmp/n 'a%%h'\''b'"
+            r"'/opt/my apps/russet' job ssh '--proxy' '--node' 2 '--note' /tmp/n 'a%%h'\''b'"
         );
     }
 }
