@@ -7,8 +7,8 @@ use russet_protocol::runner::{ClaimRequest, HeldSlot};
 use russet_protocol::ssh::SshOffer;
 use russet_protocol::xcode::Xcode;
 
-use super::conn::Link;
 use super::abilities::{SshLevel, offer_from_row};
+use super::conn::Link;
 use super::rows::{json_maybe, parse, to_json};
 use super::sql::{Lock, Row, query};
 use super::{Conn, StoreError, WriteTx};

@@ -29,7 +29,7 @@ use crate::store::{Claimed, Conn, pauses, runner_names, runners};
 use turn::{Claimant, Turn, take_turn};
 
 /// Gives the runner the task that stands first in the line of its class among those whose Xcode it
-/// has, or 204; registers the runner either way.
+/// has and whose need for SSH it meets, or 204; registers the runner either way.
 ///
 /// A call that is dropped while it waits takes nothing: a task is given away in one transaction
 /// right before the answer. If that answer does not arrive, the next call of that claim gets the

@@ -52,7 +52,10 @@ async fn claims_at_the_same_time_take_a_task_each_and_wait_for_nobody() {
     }
     let mut tx = store.write().await.unwrap();
     assert_eq!(take_any(&mut tx, "none").await, None);
-    assert!(line::is_any_queued(&mut tx, &class(), Abilities::default()).await.unwrap(), "none was taken yet");
+    assert!(
+        line::is_any_queued(&mut tx, &class(), Abilities::default()).await.unwrap(),
+        "none was taken yet"
+    );
     // One that goes away leaves its task to others.
     open.remove(1).rollback().await.unwrap();
     assert_eq!(take_any(&mut tx, "again").await.as_deref(), Some("t2"));
