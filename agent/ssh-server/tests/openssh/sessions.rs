@@ -20,7 +20,7 @@ fn a_command_has_the_jobs_environment_directory_and_session() {
     assert_eq!(lines[0], work.to_str().unwrap());
     assert_eq!(lines[1], "build none none");
     assert_eq!(lines[2], lines[3], "it leads a session of its own");
-    assert_eq!(serving.host.ended.lock().unwrap().len(), 1);
+    wait_until("the report of its end", || serving.host.ended.lock().unwrap().len() == 1);
 }
 
 #[test]
