@@ -33,9 +33,10 @@ impl Farm {
         let mut class = class;
         class["resource_class"] = json!(CLASS);
         let token = server.admin.token_of(class);
-        let runner = ssh.iter().map(|line| (*line).to_owned()).collect();
+        let runner = ssh.iter().map(|line| line.replace("TOKEN", &token)).collect();
+        let token = if ssh.iter().any(|line| line.contains("TOKEN")) { "" } else { &token };
         let options = AgentOptions { runner, ..AgentOptions::default() };
-        let agent = Agent::start_at(server.url(), &token, &options);
+        let agent = Agent::start_at(server.url(), token, &options);
         let dir = test_dir();
         std::fs::write(dir.path().join("token"), server.admin_token_on_disk()).unwrap();
         make_key(&dir.path().join("key"));
@@ -86,7 +87,8 @@ impl Farm {
     }
 
     fn audit(&self) -> Vec<AuditItem> {
-        self.server.admin.get::<Items<AuditItem>>("/api/v3/audit?operation=SSH").items
+        let path = "/api/v3/audit?operation=SSH%20session";
+        self.server.admin.get::<Items<AuditItem>>(path).items
     }
 }
 
@@ -201,7 +203,10 @@ fn ssh_is_off_unless_class_and_machine_allow_it() {
 #[test]
 fn a_job_of_a_fork_is_reached_only_where_both_sides_say_so_by_name() {
     let class = json!({"description": "", "allow_forks": true, "allow_ssh": true});
-    let farm = Farm::start(class, &["allow_forks: true", "ssh: {enabled: true}"]);
+    let farm = Farm::start(
+        class,
+        &["classes: [{token: TOKEN, allow_forks: true}]", "ssh: {enabled: true}"],
+    );
     let body =
         json!({"project": "test/project", "config": config(&[&run(FAILING)]), "from_fork": true});
     let pipeline: Pipeline =
