@@ -23,6 +23,7 @@ mod prefer;
 mod range;
 mod reach;
 mod refs;
+mod releases;
 mod routes;
 mod runner_name;
 

@@ -6,10 +6,10 @@ use russet_protocol::admin::{Pin, PinnedClass, ResourceClassItem};
 use russet_protocol::ids::ResourceClassId;
 
 use super::resources::find;
-use crate::api::agent::updates::with_releases;
 use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
 use crate::api::params::Path;
+use crate::api::releases::with_releases;
 use crate::audit;
 use crate::releases::{Release, of_class};
 use crate::state::App;

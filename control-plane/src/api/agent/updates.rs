@@ -15,7 +15,8 @@ use tokio_util::io::ReaderStream;
 use crate::api::error::ApiError;
 use crate::api::params::Path;
 use crate::api::range::Wanted;
-use crate::releases::{Release, of_runner};
+use crate::api::releases::with_releases;
+use crate::releases::of_runner;
 use crate::state::App;
 use crate::store::classes;
 
@@ -54,16 +55,6 @@ pub(super) async fn get(
 
 fn no_release() -> ApiError {
     ApiError::NotFound("there is no such file of a release for it".to_owned())
-}
-
-/// Looks at the releases on a thread that may block.
-pub(in crate::api) async fn with_releases<T: Send + 'static>(
-    app: &App,
-    look: impl FnOnce(&[Release]) -> T + Send + 'static,
-) -> Result<T, ApiError> {
-    let app = app.clone();
-    let found = tokio::task::spawn_blocking(move || look(&app.releases.list())).await;
-    found.map_err(|error| ApiError::Internal(Box::new(error)))
 }
 
 /// Sends a file from the offset on that a caller asks for.

@@ -13,12 +13,13 @@ use russet_protocol::admin::Pin;
 use russet_protocol::manifest::Platform;
 use serde::{Deserialize, Serialize};
 
-use crate::api::agent::updates::{send_file, with_releases};
+use crate::api::agent::updates::send_file;
 use crate::api::bearer::ClassCaller;
 use crate::api::body::{self, SMALL};
 use crate::api::caller::Caller;
 use crate::api::error::ApiError;
 use crate::api::params::{Path, Query};
+use crate::api::releases::with_releases;
 use crate::releases::of_class;
 use crate::state::App;
 use crate::store::classes;
