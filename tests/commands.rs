@@ -54,8 +54,8 @@ fn classes_and_tokens_are_made_listed_and_deleted() {
     let list = cli.ok(&["resource-class", "list", "acme"]);
     assert_eq!(
         list,
-        "RESOURCE CLASS  RUNNERS  RUNNING  FORKS    UPDATES         DESCRIPTION\n\
-         acme/mini       0        0        refused  channel stable  M4 minis\n"
+        "RESOURCE CLASS  RUNNERS  RUNNING  FORKS    SSH      UPDATES         DESCRIPTION\n\
+         acme/mini       0        0        refused  refused  channel stable  M4 minis\n"
     );
     let said = cli.ok(&["resource-class", "pin", "acme/mini", "--version", "1.2.0"]);
     assert!(said.contains("are to run version 1.2.0; the server has no such release"), "{said}");
