@@ -51,8 +51,7 @@ pub(super) async fn claim(
     let known = headers.get(PAUSE_HEADER).and_then(|id| id.to_str().ok()).map(str::to_owned);
     // A runner that is killed is to be known as lost within a minute.
     let longest = Duration::from_millis(u64::try_from(app.silence.claim_ms).unwrap_or_default());
-    let patience = tokio::time::sleep(prefer::preferred_wait(&headers).min(longest));
-    tokio::pin!(patience);
+    let wait = prefer::preferred_wait(&headers).min(longest);
     // While it waits it keeps as little as it can, thousands do: not the head of the request, whose
     // values are pieces of the buffer that it was read into, and none of the futures before.
     drop(headers);
@@ -60,6 +59,9 @@ pub(super) async fn claim(
         Begun::Waits(conn, claimant) => (conn, claimant),
         Begun::Answered(answer) => return Ok(answer),
     };
+    // From when it can be given a task: with thousands at once, to be admitted takes its time.
+    let patience = tokio::time::sleep(wait);
+    tokio::pin!(patience);
     let mut place = app.bus().lines.stand(claimant.class.as_str());
     // A look has one connection, the first one that of the questions before: taking one costs about as
     // much as a statement.
