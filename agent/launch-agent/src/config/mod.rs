@@ -25,6 +25,7 @@ mod keys;
 mod read;
 mod reference;
 mod reserve;
+mod shown;
 mod ssh;
 mod token;
 mod update;
@@ -38,6 +39,7 @@ pub use host::Host;
 pub use keep::{Keep, KeepLimits, KeptPaths};
 pub use reference::keys_reference;
 pub use reserve::Reserve;
+pub use shown::{ShownKey, show_config};
 pub use ssh::{DirectPorts, Ssh};
 pub use token::Token;
 pub(crate) use token::read_file as read_token;
@@ -325,14 +327,19 @@ pub enum Format {
 /// # Errors
 ///
 /// The first thing that is wrong, with its place and a hint.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the path is the owner's, who may name a link, and is read before anything runs"
-)]
 pub fn load_config(
     path: &Path,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Config, ConfigError> {
+    parse(path, &read_text(path)?, env)
+}
+
+/// Reads the text of a file, and no more of it than a configuration may have.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the path is the owner's, who may name a link, and is read before anything runs"
+)]
+fn read_text(path: &Path) -> Result<String, ConfigError> {
     let unreadable = |message: String| {
         let hint = "name the file with `--config`";
         ConfigError::new(path, None, message, Some(hint.to_owned()))
@@ -350,9 +357,7 @@ pub fn load_config(
     file.take(limit)
         .read_to_end(&mut bytes)
         .map_err(|error| unreadable(format!("cannot be read: {error}")))?;
-    let text =
-        String::from_utf8(bytes).map_err(|error| unreadable(format!("is not UTF-8: {error}")))?;
-    parse(path, &text, env)
+    String::from_utf8(bytes).map_err(|error| unreadable(format!("is not UTF-8: {error}")))
 }
 
 /// Reads a text of the file `from` as it will be understood when it stands at `path`, where no
@@ -367,7 +372,8 @@ pub fn parse_for(from: &Path, path: &Path, text: &str) -> Result<Config, ConfigE
 
 /// The environment of an installed agent: nothing. A home is only asked for by those who look at
 /// a plan without being root, and stands for the one that root does not need.
-pub(crate) fn installed_environment(name: &str) -> Option<String> {
+#[must_use]
+pub fn installed_environment(name: &str) -> Option<String> {
     (name == "HOME").then(|| "/".to_owned())
 }
 

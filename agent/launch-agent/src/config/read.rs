@@ -224,6 +224,11 @@ impl Values {
         variables: Variables -> BTreeMap<String, String>;
     }
 
+    /// Returns the value of a key, where one is given, and its origin.
+    pub(super) fn given(&self, key: &str) -> Option<(&Value, &Origin)> {
+        self.found.get(key).map(|found| (&found.value, &found.origin))
+    }
+
     /// Returns the origin of a key's value.
     pub(super) fn origin(&self, key: &str) -> Option<&Origin> {
         self.found.get(key).map(|found| &found.origin)

@@ -1,5 +1,6 @@
 //! `russet agent`: one file per command.
 
+mod config;
 mod config_failure;
 mod control;
 mod credential;
@@ -90,6 +91,15 @@ pub(crate) enum AgentCommand {
   russet agent status --watch
   russet agent status --output json")]
     Status(status::StatusArgs),
+
+    /// Show the keys of the agent's configuration that count, and where each value comes from
+    ///
+    /// Secrets and the values of variables are not shown. It exits with 3 and says every mistake, each with
+    /// its place, where the configuration would not start an agent.
+    #[command(after_help = "Examples:
+  russet agent config --config agent.yaml
+  sudo russet agent config --all --output json")]
+    Config(config::ConfigArgs),
 
     /// Look at this machine: what is in the way of running tasks well, and what to do
     ///
@@ -186,6 +196,7 @@ pub(crate) fn main(command: AgentCommand) -> Result<Exit> {
         AgentCommand::ReloadJob => service::reload_job(),
         AgentCommand::Package(args) => package::main(&args),
         AgentCommand::Status(args) => status::main(&args),
+        AgentCommand::Config(args) => config::main(&args),
         AgentCommand::Doctor(args) => doctor::main(&args),
         AgentCommand::Pause(args) => control::pause_agent(args),
         AgentCommand::Resume(args) => control::resume_agent(&args),
