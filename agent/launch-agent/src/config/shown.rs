@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(name.value.as_deref(), Some("mini-2"));
         assert_eq!(name.from.as_deref(), Some("RUSSET_RUNNER_NAME"));
         let limit = find(&shown, "runner.max_run_time");
-        assert_eq!(limit.value.as_deref(), Some("1h30m"));
+        assert_eq!(limit.value.as_deref(), Some("1 h 30 min"));
         assert_eq!(limit.from.as_deref(), Some("line 4"));
         let forwarding = find(&shown, "runner.ssh.allow_forwarding");
         assert_eq!(forwarding.value.as_deref(), Some("[agent]"));
