@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::pty::{Winsize, openpty};
+use nix::sys::signal::{SigHandler, Signal};
 use nix::sys::termios::{SetArg, tcgetattr, tcsetattr};
 use russh::Pty;
 use tokio::io::unix::AsyncFd;
@@ -16,6 +17,11 @@ use super::modes::apply_modes;
 
 nix::ioctl_write_ptr_bad!(set_window_size, libc::TIOCSWINSZ, Winsize);
 nix::ioctl_write_int_bad!(control_session, libc::TIOCSCTTY);
+
+/// Signals of a person's keys and of a terminal's end. Whoever started the agent may ignore some
+/// (`nohup`), which a program would inherit, and a shell could not change.
+const PERSON_SIGNALS: [Signal; 5] =
+    [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGTSTP];
 
 /// Size of a terminal.
 #[derive(Clone, Copy, Debug)]
@@ -120,6 +126,10 @@ pub(crate) fn attach_terminal(command: &mut Command, slave: OwnedFd) -> io::Resu
 pub(crate) fn lead_session(command: &mut Command, has_terminal: bool) {
     let lead = move || {
         nix::unistd::setsid()?;
+        for signal in PERSON_SIGNALS {
+            // SAFETY: It sets the default, so no handler is called (sigaction(2)).
+            unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) }?;
+        }
         if has_terminal {
             // SAFETY: It takes a number (ioctl_tty(2); sys/ttycom.h, XNU). The standard input is the
             // terminal by now.
