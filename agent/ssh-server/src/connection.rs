@@ -41,6 +41,12 @@ struct Open {
     program: Option<Program>,
 }
 
+impl Open {
+    fn new(output: Output) -> Self {
+        Self { output, variables: Vec::new(), terminal: None, input: None, program: None }
+    }
+}
+
 /// Channels of a connection, shared with who tells its person something.
 pub(crate) struct Channels {
     open: Mutex<HashMap<ChannelId, Open>>,
@@ -62,6 +68,10 @@ impl Channels {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ChannelId, Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_full(&self) -> bool {
+        self.lock().len() >= MAX_CHANNELS
     }
 
     /// Shows a line on each terminal. Who does not read his gets it when he does.
@@ -144,9 +154,7 @@ impl Answers {
             }
         }
     }
-}
 
-impl Answers {
     /// Dials for a channel, where ports may be forwarded.
     async fn forward(
         &self,
@@ -158,7 +166,7 @@ impl Answers {
         if !self.settings.forwarding.ports {
             return reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
         }
-        if self.channels.lock().len() >= MAX_CHANNELS {
+        if self.channels.is_full() {
             return reply.reject(ChannelOpenFailure::ResourceShortage).await;
         }
         let id = channel.id();
@@ -167,8 +175,7 @@ impl Answers {
         let (sender, input) = inbox(&self.gate);
         let dialling = tokio::spawn(dial(destination, reply, input, output.clone()));
         let (input, program) = (Some(sender), Some(Program::internal(dialling)));
-        let open = Open { output, variables: Vec::new(), terminal: None, input, program };
-        self.channels.lock().insert(id, open);
+        self.channels.lock().insert(id, Open { input, program, ..Open::new(output) });
     }
 
     /// Makes the socket of the person's agent, and tells the channel's programs.
@@ -230,18 +237,15 @@ impl Handler for Answers {
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        let is_full = self.channels.lock().len() >= MAX_CHANNELS;
-        if is_full {
+        if self.channels.is_full() {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         }
         let id = channel.id();
-        // What comes is taken from `data` below, without russh's queue.
+        // Input is taken from `data` below, without russh's queue.
         let (_, writer) = channel.split();
         let output = Output::new(writer, session.handle(), Arc::clone(&self.gate));
-        let (variables, terminal) = (Vec::new(), None);
-        let open = Open { output, variables, terminal, input: None, program: None };
-        self.channels.lock().insert(id, open);
+        self.channels.lock().insert(id, Open::new(output));
         reply.accept().await;
         Ok(())
     }

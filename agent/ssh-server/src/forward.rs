@@ -11,10 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use russh::server::{ChannelOpenHandle, Handle, Msg};
 use russh::{Channel, ChannelMsg, ChannelOpenFailure};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
@@ -30,9 +29,6 @@ const MAX_LISTENERS: usize = 16;
 
 /// Connections through forwarded ports and sockets of one connection.
 const MAX_FORWARDED: usize = 64;
-
-/// Bytes that are read at once.
-const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Pause after a failure to accept.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
@@ -95,14 +91,9 @@ where
         drop(writer.shutdown().await);
     };
     let down = async {
-        let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
-        while let Ok(1..) = reader.read_buf(&mut chunk).await {
-            if output.send(chunk.split().freeze()).await.is_err() {
-                return;
-            }
-            chunk.reserve(CHUNK_BYTES);
+        if output.send_all(&mut reader).await {
+            output.end().await;
         }
-        output.end().await;
     };
     tokio::join!(up, down);
     output.close().await;
@@ -153,7 +144,7 @@ impl Listeners {
         Ok(bound)
     }
 
-    /// Ends a listener. False: there is none.
+    /// Ends a listener. Returns false if there is none.
     pub(crate) fn stop(&mut self, address: &str, port: u32) -> bool {
         let listener = self.ports.remove(&(address.to_owned(), port));
         listener.inspect(AbortHandle::abort).is_some()

@@ -73,8 +73,8 @@ impl PersonKeys {
     /// Reads lines of OpenSSH.
     ///
     /// # Errors
-    /// A line is no key, or one that is too weak, or there is none: a task that somebody cannot log in
-    /// to is not held.
+    /// [`KeyError`] for a line that is no key, a key that is too weak, or no line at all: a task that
+    /// nobody can log in to is not held.
     pub fn parse(lines: &[String]) -> Result<Self, KeyError> {
         let mut keys = Vec::new();
         for line in lines {

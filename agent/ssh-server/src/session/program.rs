@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use russh::server::{Handle, Msg};
 use russh::{ChannelWriteHalf, Pty, Sig};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -69,6 +69,24 @@ impl Output {
     async fn send_error(&self, data: Bytes) -> Result<(), russh::Error> {
         let _waiting = self.gate.starve();
         self.writer.extended_data_bytes(STDERR, data).await
+    }
+
+    /// Sends all that a reader has. Returns false if the client takes no more.
+    pub(crate) async fn send_all(&self, reader: impl AsyncRead + Unpin) -> bool {
+        self.send_from(reader, false).await
+    }
+
+    async fn send_from(&self, mut reader: impl AsyncRead + Unpin, is_error: bool) -> bool {
+        let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
+        while let Ok(1..) = reader.read_buf(&mut chunk).await {
+            let data = chunk.split().freeze();
+            let sent = if is_error { self.send_error(data).await } else { self.send(data).await };
+            if sent.is_err() {
+                return false;
+            }
+            chunk.reserve(CHUNK_BYTES);
+        }
+        true
     }
 
     /// Says how the program ended, and closes the channel.
@@ -271,7 +289,7 @@ impl Streams {
 }
 
 async fn serve_pipes(streams: Streams, started: Started, mut input: Inbox, output: Output) {
-    let Streams { input: mut stdin, output: mut stdout, errors: mut stderr } = streams;
+    let Streams { input: mut stdin, output: stdout, errors: stderr } = streams;
     let feeding = async move {
         while let Some(piece) = input.next().await {
             if stdin.write_all(&piece).await.is_err() {
@@ -283,34 +301,13 @@ async fn serve_pipes(streams: Streams, started: Started, mut input: Inbox, outpu
         std::future::pending::<()>().await;
     };
     let printing = async {
-        let normal = async {
-            while let Some(data) = read_chunk(&mut stdout).await {
-                output.send(data).await.ok()?;
-            }
-            Some(())
-        };
-        let errors = async {
-            while let Some(data) = read_chunk(&mut stderr).await {
-                output.send_error(data).await.ok()?;
-            }
-            Some(())
-        };
-        let (normal, errors) = tokio::join!(normal, errors);
-        normal.and(errors)?;
-        started.exit.await.ok()
+        let (normal, errors) =
+            tokio::join!(output.send_from(stdout, false), output.send_from(stderr, true));
+        if normal && errors { started.exit.await.ok() } else { None }
     };
     let status = tokio::select! {
         status = printing => status,
         () = feeding => None,
     };
     output.finish(status).await;
-}
-
-/// Reads what a program wrote. None: there will be no more.
-async fn read_chunk(pipe: &mut pipe::Receiver) -> Option<Bytes> {
-    let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
-    match pipe.read_buf(&mut chunk).await {
-        Ok(length) if length > 0 => Some(chunk.freeze()),
-        _ => None,
-    }
 }

@@ -31,6 +31,11 @@ pub(crate) fn attributes_of(metadata: &Metadata) -> FileAttributes {
     }
 }
 
+/// Returns the mode that a client wants for something new.
+pub(crate) fn mode_of(wanted: &FileAttributes, default: u32) -> u32 {
+    wanted.permissions.map_or(default, |mode| mode & MODE_BITS)
+}
+
 /// Returns the line of `ls -l` for a file, which clients show as it is.
 pub(crate) fn long_name(name: &str, metadata: &Metadata) -> String {
     let mode = metadata.mode();

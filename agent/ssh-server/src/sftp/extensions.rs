@@ -1,16 +1,14 @@
 //! Requests by name, as OpenSSH's clients use them (PROTOCOL of OpenSSH, 4).
 
 use nix::sys::statvfs::{Statvfs, fstatvfs, statvfs};
-use russh_sftp::protocol::{
-    ExtendedReply, File as Entry, FileAttributes, Name, Packet, StatusCode,
-};
+use russh_sftp::protocol::{ExtendedReply, FileAttributes, Packet, StatusCode};
 
 use super::MAX_PACKET_BYTES;
 use super::attributes::set_link_attributes;
 use super::files::{Files, MAX_READ_BYTES, blocking};
 use super::handles::MAX_HANDLES;
 use super::paths::{expand_home, real_path};
-use super::reply::{Refusal, done};
+use super::reply::{Refusal, done, one_name};
 
 /// Names with their versions.
 pub(super) const KNOWN: [(&str, &str); 8] = [
@@ -79,8 +77,7 @@ impl Files {
                         blocking(move || real_path(&base, &path)).await?
                     }
                 };
-                let files = vec![Entry::dummy(expanded.to_string_lossy())];
-                return Ok(Packet::Name(Name { id, files }));
+                return Ok(Packet::Name(one_name(id, &expanded)));
             }
             _ => return Err(Refusal::unsupported()),
         }

@@ -16,7 +16,7 @@ pub(crate) const MAX_READ_BYTES: u32 = 255 * 1024;
 pub(crate) struct Files {
     /// Where relative paths begin.
     pub(crate) base: PathBuf,
-    /// What `~` stands for.
+    /// Directory that `~` stands for.
     pub(crate) home: Option<PathBuf>,
     pub(crate) handles: Handles,
 }

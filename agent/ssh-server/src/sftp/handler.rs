@@ -12,12 +12,12 @@ use russh_sftp::protocol::{
 };
 use russh_sftp::server::Handler;
 
-use super::attributes::{attributes_of, long_name, set_attributes, set_open_attributes};
+use super::attributes::{attributes_of, long_name, mode_of, set_attributes, set_open_attributes};
 use super::extensions;
 use super::files::{Files, MAX_READ_BYTES, blocking};
 use super::handles::Held;
 use super::paths::real_path;
-use super::reply::{Refusal, done};
+use super::reply::{Refusal, done, one_name};
 
 /// Entries of a directory in one answer.
 const MAX_ENTRIES: usize = 100;
@@ -49,7 +49,7 @@ impl Handler for Files {
     ) -> Result<Handle, Refusal> {
         let path = self.path(&filename);
         let mut options = std::fs::OpenOptions::from(flags);
-        options.mode(attrs.permissions.map_or(DEFAULT_FILE_MODE, |mode| mode & 0o7777));
+        options.mode(mode_of(&attrs, DEFAULT_FILE_MODE));
         // A fifo that nobody writes to must not keep a thread.
         options.custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC);
         let file = blocking(move || {
@@ -167,7 +167,7 @@ impl Handler for Files {
         attrs: FileAttributes,
     ) -> Result<Status, Refusal> {
         let path = self.path(&path);
-        let mode = attrs.permissions.map_or(DEFAULT_DIRECTORY_MODE, |mode| mode & 0o7777);
+        let mode = mode_of(&attrs, DEFAULT_DIRECTORY_MODE);
         blocking(move || std::fs::DirBuilder::new().mode(mode).create(path)).await?;
         Ok(done(id))
     }
@@ -213,10 +213,6 @@ impl Handler for Files {
     }
 }
 
-fn one_name(id: u32, path: &Path) -> Name {
-    Name { id, files: vec![Entry::dummy(path.to_string_lossy())] }
-}
-
 /// Reads until the end of the file or of what was asked for: a short answer would mean the end.
 fn read_at(file: &File, offset: u64, length: u32) -> io::Result<Vec<u8>> {
     let mut data = vec![0; length as usize];
@@ -238,7 +234,7 @@ fn next_entries(entries: &mut ReadDir) -> io::Result<Vec<Entry>> {
     let mut files = Vec::new();
     for entry in entries.by_ref().take(MAX_ENTRIES) {
         let entry = entry?;
-        // What was removed meanwhile is not there.
+        // An entry that was removed meanwhile is left out.
         let Ok(metadata) = entry.metadata() else { continue };
         let filename = entry.file_name().to_string_lossy().into_owned();
         let longname = long_name(&filename, &metadata);

@@ -10,7 +10,7 @@ use russh_sftp::protocol::StatusCode;
 /// Files and directories that one client may hold open.
 pub(crate) const MAX_HANDLES: usize = 256;
 
-/// What a handle stands for.
+/// File or directory that a handle stands for.
 #[derive(Clone, Debug)]
 pub(crate) enum Held {
     File(Arc<File>),

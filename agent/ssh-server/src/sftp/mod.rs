@@ -17,17 +17,13 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, DuplexStream, ReadBuf, duplex};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 
 use crate::session::{Host, Inbox, Output, Program};
 use files::Files;
 
 /// Bytes of answers on their way to the client.
 const ANSWER_BYTES: usize = 256 * 1024;
-
-/// Bytes that are sent at once.
-const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Bytes of the largest packet that a client may send, as OpenSSH's server has it.
 const MAX_PACKET_BYTES: u32 = 256 * 1024;
@@ -72,18 +68,14 @@ pub(crate) fn start_sftp(host: &dyn Host, input: Inbox, output: Output) -> Progr
     let variables = host.environment(false);
     let home = variables.into_iter().find(|(name, _)| name == "HOME");
     let files = Files::new(host.directory(), home.map(|(_, home)| PathBuf::from(home)));
-    let (answers, mut outgoing) = duplex(ANSWER_BYTES);
+    let (answers, outgoing) = duplex(ANSWER_BYTES);
     let task = tokio::spawn(async move {
         let config = russh_sftp::server::Config { max_client_packet_len: MAX_PACKET_BYTES };
         // It lives in a task of its own, until the client's input ends.
         let requests = Requests { input, answers };
         russh_sftp::server::run_with_config(requests, files, config).await;
-        let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
-        while let Ok(1..) = outgoing.read_buf(&mut chunk).await {
-            if output.send(chunk.split().freeze()).await.is_err() {
-                return;
-            }
-            chunk.reserve(CHUNK_BYTES);
+        if !output.send_all(outgoing).await {
+            return;
         }
         output.finish(Some(std::process::ExitStatus::default())).await;
     });

@@ -1,8 +1,9 @@
 //! Answers that say how a request ended.
 
 use std::io;
+use std::path::Path;
 
-use russh_sftp::protocol::{Status, StatusCode};
+use russh_sftp::protocol::{File, Name, Status, StatusCode};
 use russh_sftp::server::StatusReply;
 
 /// Error of a request.
@@ -59,4 +60,9 @@ pub(crate) fn done(id: u32) -> Status {
         error_message: "Ok".to_owned(),
         language_tag: "en".to_owned(),
     }
+}
+
+/// The answer that is a path.
+pub(crate) fn one_name(id: u32, path: &Path) -> Name {
+    Name { id, files: vec![File::dummy(path.to_string_lossy())] }
 }

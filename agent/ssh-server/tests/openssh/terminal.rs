@@ -85,7 +85,7 @@ fn a_terminal_tells_exit_statuses_and_keeps_the_last_output() {
     assert_eq!(code, Some(0));
     let numbers: Vec<&str> = output.lines().collect();
     assert_eq!((numbers.len(), numbers[19_999]), (20_000, "20000"));
-    // What it leaves in the background does not keep the session.
+    // A process that it leaves in the background does not keep the session.
     assert_eq!(run("sleep 1000 & echo left").1.trim(), "left");
 }
 
