@@ -64,6 +64,8 @@ ids! {
     TokenId;
     /// A stored personal token (not the token itself).
     PersonalTokenId;
+    /// A public SSH key of a person.
+    PersonalKeyId;
     /// An account: a person or a service account. Its name may be somebody else's later.
     UserId;
     /// A condition that people hear of.

@@ -5,13 +5,13 @@
 //! own configuration does. The task agent opens nothing unless it has both.
 //!
 //! Bytes of SSH are end to end between the person's client and the task agent: the control plane
-//! joins two WebSockets ([`TASK_TUNNEL_PATH`], [`person_tunnel_path`]) and sees ciphertext only. A
+//! joins two WebSockets ([`TASK_TUNNEL_PATH`], and `GET /api/v3/jobs/{id}/ssh/tunnel` of the person) and sees ciphertext only. A
 //! WebSocket is one connection of SSH. The task agent keeps one waiting; the first frame that it
 //! gets is a text frame with a [`TunnelOpened`], every other one of either side is binary.
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{JobId, TaskId};
+use crate::ids::{PersonalKeyId, TaskId};
 
 /// Path of the WebSocket at which a task agent waits for a person, with its task token and the
 /// allocation's header.
@@ -34,11 +34,9 @@ pub const ENABLE_STEP_NAME: &str = "Enable SSH";
 /// Name of the last step of a task with SSH, as CircleCI's.
 pub const WAIT_STEP_NAME: &str = "Wait for SSH";
 
-/// Returns the path of the WebSocket by which a person reaches a task of a job.
-#[must_use]
-pub fn person_tunnel_path(job: &JobId, node_index: u32) -> String {
-    format!("/api/v3/jobs/{job}/ssh/tunnel?node={node_index}")
-}
+/// Longest time by which a hold is extended: by one request in the task, and in all at the control
+/// plane, in milliseconds. A day.
+pub const MAX_EXTENSION_MS: u64 = 24 * 3600 * 1000;
 
 /// Permission of the control plane to reach a task by SSH, in its config.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,7 +126,7 @@ pub struct NewPersonalKey {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PersonalKeyItem {
     /// Its row.
-    pub id: String,
+    pub id: PersonalKeyId,
     /// For people.
     pub name: String,
     /// The public key, as a line of OpenSSH without a comment.
@@ -242,6 +240,14 @@ pub enum SshPhase {
     Waiting,
     /// It has ended.
     Ended,
+}
+
+impl SshPhase {
+    /// Returns true if the task can be reached now.
+    #[must_use]
+    pub fn is_reachable(self) -> bool {
+        matches!(self, Self::Running | Self::Waiting)
+    }
 }
 
 /// `GET /api/v3/jobs/{id}/ssh`: the way into each task of a job.

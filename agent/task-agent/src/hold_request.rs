@@ -7,14 +7,11 @@ use serde::{Deserialize, Serialize};
 /// Bytes of a request or a reply.
 pub(crate) const MAX_LINE_BYTES: u64 = 4096;
 
-/// Longest time that one request may add, in milliseconds.
-pub(crate) const MAX_EXTENSION_MS: u64 = 24 * 3600 * 1000;
-
 /// Request: a line of JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum HoldRequest {
-    /// Holds the task for longer, by so many milliseconds.
+    /// Adds time to the hold, in milliseconds; at most `MAX_EXTENSION_MS`.
     Extend(u64),
     /// Ends the hold.
     End,

@@ -76,7 +76,7 @@ pub(crate) async fn main(command: SshKeyCommand) -> Result<Exit> {
         SshKeyCommand::Remove { key, connection } => {
             let client = connection.connect()?;
             let item = find_key(client.own_ssh_keys().await?, &key)?;
-            client.remove_own_ssh_key(&item.id).await?;
+            client.remove_own_ssh_key(item.id.as_str()).await?;
             render::print_line(format_args!("Removed {}.", plain(&item.fingerprint)))?;
         }
     }
@@ -85,9 +85,8 @@ pub(crate) async fn main(command: SshKeyCommand) -> Result<Exit> {
 
 /// Finds the key that an id, a name or a fingerprint is of.
 fn find_key(items: Vec<PersonalKeyItem>, named: &str) -> Result<PersonalKeyItem> {
-    let is_it = |item: &PersonalKeyItem| {
-        [&item.id, &item.fingerprint, &item.name].iter().any(|of| *of == named)
-    };
+    let is_it =
+        |item: &PersonalKeyItem| [item.id.as_str(), &item.fingerprint, &item.name].contains(&named);
     let mut found: Vec<PersonalKeyItem> = items.into_iter().filter(is_it).collect();
     match (found.pop(), found.is_empty()) {
         (Some(item), true) => Ok(item),
@@ -107,7 +106,7 @@ fn keys_table(items: Vec<PersonalKeyItem>) -> String {
     let mut table = Table::new(&["ID", "NAME", "TYPE", "FINGERPRINT", "ADDED"]);
     for item in items {
         let kind = item.key.split(' ').next().unwrap_or_default().to_owned();
-        table.row([item.id, item.name, kind, item.fingerprint, item.created_at]);
+        table.row([item.id.to_string(), item.name, kind, item.fingerprint, item.created_at]);
     }
     table.render("No keys. `russet ssh-key add` keeps one.")
 }
@@ -218,7 +217,7 @@ mod tests {
     #[test]
     fn a_key_is_named_by_its_id_its_fingerprint_or_its_name_where_that_is_one() {
         let item = |id: &str, name: &str| PersonalKeyItem {
-            id: id.to_owned(),
+            id: id.into(),
             name: name.to_owned(),
             key: String::new(),
             fingerprint: format!("SHA256:{id}"),
@@ -226,7 +225,7 @@ mod tests {
         };
         let items = || vec![item("1", "laptop"), item("2", "desk"), item("3", "desk")];
         for (named, id) in [("2", "2"), ("SHA256:3", "3"), ("laptop", "1")] {
-            assert_eq!(find_key(items(), named).unwrap().id, id);
+            assert_eq!(find_key(items(), named).unwrap().id.as_str(), id);
         }
         assert!(find_key(items(), "desk").is_err() && find_key(items(), "").is_err());
     }

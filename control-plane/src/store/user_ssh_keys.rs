@@ -1,6 +1,6 @@
 //! Table `user_ssh_keys`: public keys of people, with which they reach tasks by SSH.
 
-use russet_protocol::ids::UserId;
+use russet_protocol::ids::{PersonalKeyId, UserId};
 use russet_protocol::ssh::PersonalKeyItem;
 
 use super::rows::count_column;
@@ -10,7 +10,7 @@ use crate::text::rfc3339;
 
 fn item_from_row(row: &Row) -> Result<PersonalKeyItem, StoreError> {
     Ok(PersonalKeyItem {
-        id: row.try_get("id")?,
+        id: row.try_get::<String>("id")?.into(),
         name: row.try_get("name")?,
         key: row.try_get("key")?,
         fingerprint: row.try_get("fingerprint")?,
@@ -50,7 +50,7 @@ pub(crate) async fn insert(
         "INSERT INTO user_ssh_keys (id, user_id, name, key, fingerprint, created_ms) \
          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (user_id, fingerprint) DO NOTHING",
     )
-    .bind(&item.id)
+    .bind(item.id.as_str())
     .bind(user.as_str())
     .bind(&item.name)
     .bind(&item.key)
@@ -62,9 +62,13 @@ pub(crate) async fn insert(
 }
 
 /// Removes a key of an account. Returns false where there is no such key.
-pub(crate) async fn remove(tx: &mut WriteTx, user: &UserId, id: &str) -> Result<bool, StoreError> {
+pub(crate) async fn remove(
+    tx: &mut WriteTx,
+    user: &UserId,
+    id: &PersonalKeyId,
+) -> Result<bool, StoreError> {
     let done = query("DELETE FROM user_ssh_keys WHERE id = $1 AND user_id = $2")
-        .bind(id)
+        .bind(id.as_str())
         .bind(user.as_str())
         .execute(tx)
         .await?;

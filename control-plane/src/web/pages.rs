@@ -83,7 +83,7 @@ impl JobPage {
 
     /// Buttons of the hold of its tasks, while there is one.
     fn hold_buttons(&self) -> Vec<Button> {
-        match self.ways.iter().any(|way| view::is_reachable(way.phase)) {
+        match self.ways.iter().any(|way| way.phase.is_reachable()) {
             true => buttons::of_hold(&self.job, self.pipeline.project.as_str()),
             false => Vec::new(),
         }

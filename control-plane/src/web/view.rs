@@ -48,11 +48,6 @@ pub(super) fn of_job(job: &Job) -> State {
     shown_state(job.phase, job.outcome)
 }
 
-/// Returns true for a task that can be reached by SSH now.
-pub(super) fn is_reachable(phase: SshPhase) -> bool {
-    matches!(phase, SshPhase::Running | SshPhase::Waiting)
-}
-
 /// Words for how far the SSH of a task is.
 pub(super) fn ssh_words(phase: SshPhase) -> &'static str {
     match phase {

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::error::HelperError;
-use crate::hold_request::{HoldReply, HoldRequest, MAX_EXTENSION_MS, MAX_LINE_BYTES, socket_in};
+use russet_protocol::ssh::MAX_EXTENSION_MS;
+
+use crate::hold_request::{HoldReply, HoldRequest, MAX_LINE_BYTES, socket_in};
 
 /// Timeout of the answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,7 +44,7 @@ pub(super) fn end_hold(data: Option<&Path>) -> Result<Vec<u8>, HelperError> {
 fn ask(request: HoldRequest, data: Option<&Path>) -> Result<HoldReply, HelperError> {
     let tmp = data.and_then(Path::parent).ok_or(HelperError::NoHold)?;
     let mut stream = UnixStream::connect(socket_in(tmp)).map_err(|_| HelperError::NoHold)?;
-    let answer = || -> io::Result<HoldReply> {
+    let mut answer = || -> io::Result<HoldReply> {
         stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         let mut text = serde_json::to_vec(&request)?;
         text.push(b'\n');
@@ -51,6 +53,5 @@ fn ask(request: HoldRequest, data: Option<&Path>) -> Result<HoldReply, HelperErr
         io::Read::take(BufReader::new(&stream), MAX_LINE_BYTES).read_until(b'\n', &mut line)?;
         Ok(serde_json::from_slice(&line)?)
     };
-    let mut answer = answer;
     answer().map_err(HelperError::NoAnswer)
 }

@@ -24,7 +24,7 @@ pub(super) async fn wait_until_ready(client: &Client, id: &str, node: u32) -> Re
         let items = client.job_ssh(id).await?;
         let (number, found) = (items.len(), items.into_iter().find(|item| item.node_index == node));
         match found {
-            Some(item) if matches!(item.phase, SshPhase::Running | SshPhase::Waiting) => {
+            Some(item) if item.phase.is_reachable() => {
                 return Ok(item);
             }
             Some(item) if item.phase == SshPhase::Ended => return Err(has_ended(id)),

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json as JsonAnswer};
 use russet_protocol::admin::Items;
-use russet_protocol::ids::AllocationId;
+use russet_protocol::ids::PersonalKeyId;
 use russet_protocol::ssh::{NewPersonalKey, PersonalKeyItem};
 
 use super::people::own_account;
@@ -56,7 +56,7 @@ pub(super) async fn add_own(
     let name = russet_text::one_line_within(new.name.trim(), MAX_NAME_CHARS);
     let now_ms = app.clock.wall_ms();
     let item = PersonalKeyItem {
-        id: AllocationId::generate().to_string(),
+        id: PersonalKeyId::generate(),
         name: if name.is_empty() { read.comment } else { name },
         key: read.line,
         fingerprint: read.fingerprint,
@@ -89,7 +89,7 @@ pub(super) async fn add_own(
 pub(super) async fn remove_own(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Path(id): Path<PersonalKeyId>,
 ) -> Result<StatusCode, ApiError> {
     let person = own_account(&caller)?;
     let mut tx = app.store.write().await?;

@@ -5,7 +5,7 @@ use axum::Json as JsonAnswer;
 use axum::extract::State;
 use russet_protocol::admin::Items;
 use russet_protocol::ids::JobId;
-use russet_protocol::ssh::{ExtendHold, SshItem, SshPhase};
+use russet_protocol::ssh::{ExtendHold, MAX_EXTENSION_MS, SshItem};
 
 use super::people::By;
 use crate::api::body::{Json, SMALL};
@@ -17,9 +17,6 @@ use crate::state::App;
 use crate::store::ssh_accesses::{self, Access};
 use crate::store::task_ssh::{self, TaskSsh};
 use crate::store::{Conn, WriteTx, locks};
-
-/// The most that people may add to the hold of a task, in milliseconds: a day.
-const MAX_EXTENSION_MS: u64 = 24 * 3600 * 1000;
 
 /// Returns the access to the tasks of a job.
 pub(super) async fn find_access(conn: &mut Conn, job: &JobId) -> Result<Access, ApiError> {
@@ -115,7 +112,7 @@ async fn open_tasks(tx: &mut WriteTx, job: &JobId) -> Result<Vec<TaskSsh>, ApiEr
         locks::task(tx, &task.task).await?;
     }
     let mut open = task_ssh::of_job(tx, job).await?;
-    open.retain(|task| matches!(phase_of(task), SshPhase::Running | SshPhase::Waiting));
+    open.retain(|task| phase_of(task).is_reachable());
     if open.is_empty() {
         let message =
             format!("no task of the job {job} can be reached now; `russet job show {job}`");

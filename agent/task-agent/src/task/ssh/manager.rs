@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use russet_platform::clock::{Clock, whole_millis};
-use russet_protocol::ssh::{HoldOrders, HoldReport};
+use russet_protocol::ssh::{HoldOrders, HoldReport, MAX_EXTENSION_MS};
 use russet_protocol::supervise::FromTaskAgent;
 use russet_ssh_server::SshServer;
 use tokio::sync::{mpsc, watch};
 
 use super::control::Asked;
 use super::hold::{Hold, HoldLimits};
-use crate::hold_request::{HoldReply, HoldRequest, MAX_EXTENSION_MS};
+use crate::hold_request::{HoldReply, HoldRequest};
 use crate::task::journal::StepOutput;
 use crate::task::stop::StopSignal;
 use crate::task::supervisor::Supervisor;
