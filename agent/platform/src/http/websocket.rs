@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::{SinkExt as _, Stream, StreamExt as _};
 use reqwest::header::{CONNECTION, UPGRADE};
 use reqwest::{RequestBuilder, StatusCode, Upgraded};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -15,7 +15,7 @@ use tokio::time::{Instant, interval_at, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
 use super::Failure;
@@ -65,8 +65,13 @@ pub enum WebSocketError {
     #[error("the WebSocket broke off: {0}")]
     Broken(String),
     /// The other end closed it, and said why.
-    #[error("the other end closed the WebSocket{}", said(.0))]
-    Closed(String),
+    #[error("the other end closed the WebSocket{}", said(.reason))]
+    Closed {
+        /// Code of the close frame (RFC 6455, 7.4), where there was one.
+        code: Option<u16>,
+        /// Reason, for people; may be empty.
+        reason: String,
+    },
     /// Nothing came for a long time, not even answers to pings.
     #[error("the other end of the WebSocket has gone silent")]
     Silent,
@@ -79,10 +84,18 @@ fn said(reason: &str) -> String {
     if reason.is_empty() { String::new() } else { format!(": {reason}") }
 }
 
+impl WebSocketError {
+    fn closed(frame: Option<CloseFrame>) -> Self {
+        let code = frame.as_ref().map(|frame| frame.code.into());
+        let reason = frame.map(|frame| frame.reason.to_string()).unwrap_or_default();
+        Self::Closed { code, reason }
+    }
+}
+
 impl From<Error> for WebSocketError {
     fn from(error: Error) -> Self {
         match error {
-            Error::ConnectionClosed | Error::AlreadyClosed => Self::Closed(String::new()),
+            Error::ConnectionClosed | Error::AlreadyClosed => Self::closed(None),
             other => Self::Broken(other.to_string()),
         }
     }
@@ -148,21 +161,14 @@ pub async fn wait_for_text(socket: &mut WebSocket) -> Result<String, WebSocketEr
     let mut last_heard = Instant::now();
     loop {
         tokio::select! {
-            frame = timeout(SILENCE_TIMEOUT, socket.next()) => {
+            frame = next_frame(socket) => {
                 last_heard = Instant::now();
-                match frame.map_err(|_| WebSocketError::Silent)? {
-                    Some(Ok(Message::Text(text))) => return Ok(text.to_string()),
-                    Some(Ok(Message::Binary(_))) => {
+                match frame? {
+                    Message::Text(text) => return Ok(text.to_string()),
+                    Message::Binary(_) => {
                         return Err(WebSocketError::Broken("bytes came before their time".to_owned()));
                     }
-                    Some(Ok(Message::Close(frame))) => {
-                        return Err(WebSocketError::Closed(
-                            frame.map(|frame| frame.reason.to_string()).unwrap_or_default(),
-                        ));
-                    }
-                    Some(Ok(_)) => {}
-                    Some(Err(error)) => return Err(error.into()),
-                    None => return Err(WebSocketError::Closed(String::new())),
+                    _ => {}
                 }
             }
             _ = pings.tick() => {
@@ -175,7 +181,19 @@ pub async fn wait_for_text(socket: &mut WebSocket) -> Result<String, WebSocketEr
     }
 }
 
-/// How a stream over a WebSocket ended, and how much went through it.
+/// Returns the next frame. The end of the WebSocket is an error, which says how it ended.
+async fn next_frame(
+    socket: &mut (impl Stream<Item = Result<Message, Error>> + Unpin),
+) -> Result<Message, WebSocketError> {
+    let frame = timeout(SILENCE_TIMEOUT, socket.next()).await;
+    match frame.map_err(|_| WebSocketError::Silent)? {
+        Some(Ok(Message::Close(frame))) => Err(WebSocketError::closed(frame)),
+        Some(frame) => Ok(frame?),
+        None => Err(WebSocketError::closed(None)),
+    }
+}
+
+/// End of a stream over a WebSocket, and the bytes that went through it.
 #[derive(Debug)]
 pub struct Pumped {
     /// Bytes that were sent to the other end.
@@ -212,7 +230,7 @@ where
         }
     };
     let error = match ended {
-        Err(WebSocketError::Closed(reason)) if reason.is_empty() => None,
+        Err(WebSocketError::Closed { reason, .. }) if reason.is_empty() => None,
         ended => ended.err(),
     };
     Pumped { sent, received, error }
@@ -251,22 +269,14 @@ async fn receive_all(
     received: &mut u64,
 ) -> Result<(), WebSocketError> {
     let ended = loop {
-        let Ok(frame) = timeout(SILENCE_TIMEOUT, socket.next()).await else {
-            break Err(WebSocketError::Silent);
-        };
-        match frame {
-            Some(Ok(Message::Binary(bytes))) => {
+        match next_frame(&mut socket).await {
+            Ok(Message::Binary(bytes)) => {
                 local.write_all(&bytes).await.map_err(WebSocketError::Local)?;
                 local.flush().await.map_err(WebSocketError::Local)?;
                 *received += bytes.len() as u64;
             }
-            Some(Ok(Message::Close(frame))) => {
-                let reason = frame.map(|frame| frame.reason.to_string()).unwrap_or_default();
-                break Err(WebSocketError::Closed(reason));
-            }
-            Some(Ok(_)) => {}
-            Some(Err(error)) => break Err(error.into()),
-            None => break Err(WebSocketError::Closed(String::new())),
+            Ok(_) => {}
+            Err(error) => break Err(error),
         }
     };
     // Best effort: what is local may have gone first.

@@ -32,10 +32,18 @@ pub(super) enum End {
     Lost,
 }
 
+/// Codes with which the control plane closes a connection that can be dialled again: the other end is
+/// gone, and it restarts itself (RFC 6455, 7.4.1, and IANA's registry).
+const LOST_CODES: [u16; 2] = [1011, 1012];
+
 /// Returns the kind of an end.
 fn end_of(error: Option<&WebSocketError>) -> End {
     match error {
-        Some(WebSocketError::Closed(reason)) if !reason.contains("dial again") => End::Closed,
+        Some(WebSocketError::Closed { code, .. })
+            if !code.is_some_and(|code| LOST_CODES.contains(&code)) =>
+        {
+            End::Closed
+        }
         None | Some(WebSocketError::Local(_) | WebSocketError::Refused { .. }) => End::Closed,
         Some(_) => End::Lost,
     }
@@ -121,9 +129,13 @@ mod tests {
     #[test]
     fn what_is_lost_is_dialled_again_and_what_has_ended_is_not() {
         assert_eq!(end_of(None), End::Closed);
-        let closed = |reason: &str| end_of(Some(&WebSocketError::Closed(reason.to_owned())));
-        assert_eq!(closed("the task has ended"), End::Closed);
-        assert_eq!(closed("the control plane restarts; dial again"), End::Lost);
+        let closed = |code, reason: &str| {
+            end_of(Some(&WebSocketError::Closed { code, reason: reason.to_owned() }))
+        };
+        assert_eq!(closed(Some(1000), "the task has ended"), End::Closed);
+        assert_eq!(closed(Some(1012), "the control plane restarts; dial again"), End::Lost);
+        assert_eq!(closed(Some(1011), "the other end is gone; dial again"), End::Lost);
+        assert_eq!(closed(None, ""), End::Closed);
         assert_eq!(end_of(Some(&WebSocketError::Silent)), End::Lost);
         assert_eq!(end_of(Some(&WebSocketError::Broken(String::new()))), End::Lost);
         let temp = tempfile::tempdir().unwrap();
