@@ -65,7 +65,7 @@ pub(crate) async fn run_steps(job: &Arc<Job>, supervisor: &Supervisor) -> Outcom
                     Ok(output) => {
                         job.scripts.run_script(step, &run, &output, Some(job_is_over)).await
                     }
-                    Err(error) => no_output(&error),
+                    Err(error) => StepEnd::no_output(&error),
                 };
                 job.journal.step_finished(step, &end);
             });
@@ -100,10 +100,6 @@ fn is_due(step: &Step, has_failed: bool) -> bool {
     }
 }
 
-fn no_output(error: &std::io::Error) -> StepEnd {
-    StepEnd::failed(format!("could not keep the step's output: {error}"))
-}
-
 impl Job {
     fn announce_step(&self, supervisor: &Supervisor, step: &Step) {
         let (detail, background) = match &step.action {
@@ -130,7 +126,7 @@ impl Job {
     async fn perform_step(&self, step: &Step) -> StepEnd {
         let output = match self.journal.open_output(step.number) {
             Ok(output) => output,
-            Err(error) => return no_output(&error),
+            Err(error) => return StepEnd::no_output(&error),
         };
         match &step.action {
             // What is running is ended, not dropped, so these see to the stop.

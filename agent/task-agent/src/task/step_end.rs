@@ -24,6 +24,11 @@ impl StepEnd {
         Self { outcome: Outcome::Failed, exit_code: None, message: Some(message.into()) }
     }
 
+    /// End of a step whose output cannot be kept.
+    pub(crate) fn no_output(error: &std::io::Error) -> Self {
+        Self::failed(format!("could not keep the step's output: {error}"))
+    }
+
     /// End of a step that was not run.
     pub(crate) fn not_run() -> Self {
         Self { outcome: Outcome::NotRun, exit_code: None, message: None }

@@ -2,19 +2,16 @@
 //! agent's, which hands them over at its socket.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use russet_platform::http;
 use russet_protocol::ssh::{PortOpened, TunnelOpened};
 use russet_ssh_server::SshServer;
 use serde::de::DeserializeOwned;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 
-/// Pauses between attempts after one that failed.
-const FIRST_REDIAL_INTERVAL: Duration = Duration::from_millis(200);
-const MAX_REDIAL_INTERVAL: Duration = Duration::from_secs(15);
+use super::dial::Way;
 
 /// Timeout of the launch agent's answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,35 +48,29 @@ impl Waiting {
     }
 }
 
-/// Serves whoever comes, until it is dropped.
-pub(super) async fn keep_waiting(socket: std::path::PathBuf, first: Waiting, server: SshServer) {
-    let mut backoff = http::backoff(FIRST_REDIAL_INTERVAL, MAX_REDIAL_INTERVAL);
-    let mut people = tokio::task::JoinSet::new();
-    let mut next = Some(first);
-    loop {
-        while people.try_join_next().is_some() {}
-        let dialled = match next.take() {
-            Some(waiting) => Ok(waiting),
-            None => Waiting::dial(&socket).await,
+/// Way through a port of the launch agent's.
+pub(super) struct Direct {
+    pub(super) socket: PathBuf,
+    /// Connection that waits already.
+    pub(super) first: Option<Waiting>,
+}
+
+impl Way for Direct {
+    type Connection = (UnixStream, TunnelOpened);
+    type Error = io::Error;
+    const NAME: &'static str = "the port for SSH";
+
+    async fn wait_for_person(&mut self) -> io::Result<Self::Connection> {
+        let mut waiting = match self.first.take() {
+            Some(waiting) => waiting,
+            None => Waiting::dial(&self.socket).await?,
         };
-        let opened = match dialled {
-            Ok(mut waiting) => {
-                read_line::<TunnelOpened>(&mut waiting.stream).await.map(|it| (waiting, it))
-            }
-            Err(error) => Err(error),
-        };
-        match opened {
-            Ok((waiting, opened)) => {
-                backoff.reset();
-                let server = server.clone();
-                people.spawn(async move { server.serve(waiting.stream, opened.from).await });
-            }
-            // The launch agent is being restarted, most likely.
-            Err(error) => {
-                tracing::debug!("the port for SSH is asked for again: {error}");
-                tokio::time::sleep(backoff.next_pause()).await;
-            }
-        }
+        let opened = read_line(&mut waiting.stream).await?;
+        Ok((waiting.stream, opened))
+    }
+
+    async fn serve(server: SshServer, (stream, opened): Self::Connection) {
+        server.serve(stream, opened.from).await;
     }
 }
 

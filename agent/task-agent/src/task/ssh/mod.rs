@@ -6,6 +6,7 @@
 //! through a WebSocket that this process dials, or through a port of the launch agent's.
 
 mod control;
+mod dial;
 mod direct;
 mod hold;
 mod host;
@@ -75,7 +76,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) variables: &'a Arc<StepVariables>,
 }
 
-/// What the config says of SSH; none: it is an ordinary task.
+/// Wish of the config for SSH; none: it is an ordinary task.
 #[derive(Debug)]
 pub(crate) struct Wanted {
     access: SshAccess,
@@ -103,9 +104,7 @@ pub(crate) struct Ssh {
 /// run that nobody can look into.
 pub(crate) async fn enable_ssh(wanted: &Wanted, parts: &Parts<'_>) -> Result<Ssh, String> {
     let journal = parts.journal;
-    journal.step_started(ENABLE_SSH_STEP, ENABLE_STEP_NAME, false, None);
-    let name = ENABLE_STEP_NAME.to_owned();
-    parts.supervisor.say(FromTaskAgent::Step { number: ENABLE_SSH_STEP, name });
+    announce_step(journal, parts.supervisor, ENABLE_SSH_STEP, ENABLE_STEP_NAME);
     let enabled = async {
         let output = journal.open_output(ENABLE_SSH_STEP)?;
         open(wanted, parts, &output).await
@@ -168,7 +167,8 @@ async fn open(wanted: &Wanted, parts: &Parts<'_>, output: &StepOutput) -> Result
     output.say(&text);
     let mut ssh = start(parts, server.clone(), limits, sent, output);
     if let Some((socket, waiting)) = direct {
-        ssh.background.spawn(direct::keep_waiting(socket, waiting, server));
+        let way = direct::Direct { socket, first: Some(waiting) };
+        ssh.background.spawn(dial::keep_waiting(way, server));
     }
     Ok(ssh)
 }
@@ -196,7 +196,7 @@ fn start(
 ) -> Ssh {
     let api = parts.api.clone();
     let mut background = JoinSet::new();
-    background.spawn(tunnel::keep_waiting(api.clone(), server.clone()));
+    background.spawn(dial::keep_waiting(tunnel::Tunnel(api.clone()), server.clone()));
     let (reports, newest) = watch::channel(None);
     let (given, orders) = watch::channel(HoldOrders::default());
     background.spawn(reports::report_hold(api.clone(), newest, given));
@@ -239,9 +239,7 @@ impl Ssh {
         let mut reason = "the task ends";
         if !self.manager.stop.is_set() {
             let journal = self.journal.clone();
-            journal.step_started(WAIT_FOR_SSH_STEP, WAIT_STEP_NAME, false, None);
-            let (number, name) = (WAIT_FOR_SSH_STEP, WAIT_STEP_NAME.to_owned());
-            self.manager.supervisor.say(FromTaskAgent::Step { number, name });
+            announce_step(&journal, &self.manager.supervisor, WAIT_FOR_SSH_STEP, WAIT_STEP_NAME);
             let end = match journal.open_output(WAIT_FOR_SSH_STEP) {
                 Ok(output) => {
                     output.say(&waiting_words(outcome, self.manager.limits));
@@ -254,7 +252,7 @@ impl Ssh {
                         StepEnd::success()
                     }
                 }
-                Err(error) => StepEnd::failed(format!("could not keep the step's output: {error}")),
+                Err(error) => StepEnd::no_output(&error),
             };
             journal.step_finished(WAIT_FOR_SSH_STEP, &end);
         }
@@ -270,6 +268,12 @@ impl Ssh {
         drop(self.manager);
         drop(tokio::time::timeout(LAST_REPORTS_TIMEOUT, self.session_reports).await);
     }
+}
+
+/// Says that a step begins, to the control plane and on the machine.
+fn announce_step(journal: &Journal, supervisor: &Supervisor, number: u32, name: &str) {
+    journal.step_started(number, name, false, None);
+    supervisor.say(FromTaskAgent::Step { number, name: name.to_owned() });
 }
 
 fn forwarding_of(policy: &SshPolicy) -> Forwarding {
