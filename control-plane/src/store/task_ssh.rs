@@ -116,18 +116,6 @@ pub(crate) async fn note_hold(
     row.as_ref().map(orders_from_row).transpose()
 }
 
-/// Returns what people asked of the hold of a task.
-pub(crate) async fn orders(
-    conn: &mut Conn,
-    task: &TaskId,
-) -> Result<Option<HoldOrders>, StoreError> {
-    let row = query("SELECT extended_ms, end_by FROM task_ssh WHERE task = $1")
-        .bind(task.as_str())
-        .fetch_optional(conn)
-        .await?;
-    row.as_ref().map(orders_from_row).transpose()
-}
-
 fn orders_from_row(row: &Row) -> Result<HoldOrders, StoreError> {
     Ok(HoldOrders {
         extended_ms: count_column(row, "extended_ms")?,
@@ -135,15 +123,14 @@ fn orders_from_row(row: &Row) -> Result<HoldOrders, StoreError> {
     })
 }
 
-/// Adds time to the hold of a task, as far as the most allows. Returns false where its agent has not said
-/// that it can be reached.
+/// Adds time to the hold of a task that can be reached, as far as the most allows.
 pub(crate) async fn extend(
     tx: &mut WriteTx,
     task: &TaskId,
     by_ms: u64,
     most_ms: u64,
-) -> Result<bool, StoreError> {
-    let done = query(
+) -> Result<(), StoreError> {
+    query(
         "UPDATE task_ssh SET extended_ms = CASE WHEN extended_ms + $1 > $2 THEN $2 \
          ELSE extended_ms + $1 END, ends_ms = ends_ms + CASE WHEN extended_ms + $1 > $2 \
          THEN $2 - extended_ms ELSE $1 END WHERE task = $3",
@@ -153,34 +140,34 @@ pub(crate) async fn extend(
     .bind(task.as_str())
     .execute(tx)
     .await?;
-    Ok(done.rows_affected() > 0)
+    Ok(())
 }
 
-/// Notes that somebody asked to end the hold of a task. Returns false where its agent has not said that it
-/// can be reached.
-pub(crate) async fn end(tx: &mut WriteTx, task: &TaskId, by: &str) -> Result<bool, StoreError> {
-    let done = query("UPDATE task_ssh SET end_by = coalesce(end_by, $1) WHERE task = $2")
+/// Notes that somebody asked to end the hold of a task that can be reached.
+pub(crate) async fn end(tx: &mut WriteTx, task: &TaskId, by: &str) -> Result<(), StoreError> {
+    query("UPDATE task_ssh SET end_by = coalesce(end_by, $1) WHERE task = $2")
         .bind(by)
         .bind(task.as_str())
         .execute(tx)
         .await?;
-    Ok(done.rows_affected() > 0)
+    Ok(())
 }
 
 /// Notes at which server the agent of a task waits for a connection, and where others reach that one.
+/// Returns false where the agent has not said that the task can be reached.
 pub(crate) async fn set_server(
     tx: &mut WriteTx,
     task: &TaskId,
     server: &str,
     peer_url: Option<&str>,
-) -> Result<(), StoreError> {
-    query("UPDATE task_ssh SET server = $1, peer_url = $2 WHERE task = $3")
+) -> Result<bool, StoreError> {
+    let done = query("UPDATE task_ssh SET server = $1, peer_url = $2 WHERE task = $3")
         .bind(server)
         .bind(peer_url)
         .bind(task.as_str())
         .execute(tx)
         .await?;
-    Ok(())
+    Ok(done.rows_affected() > 0)
 }
 
 /// Result of [`note_session`].

@@ -11,9 +11,9 @@ mod pump;
 mod relay;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use axum::extract::ws::WebSocket;
+use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use futures_util::future::BoxFuture;
 use russet_protocol::ssh::TunnelOpened;
 use tokio::sync::{oneshot, watch};
@@ -30,10 +30,19 @@ const MAX_OPEN: usize = 10;
 const MAX_WAITING: usize = 3;
 
 /// The most bytes of a message. Agents and clients send far less at once.
-pub(crate) const MAX_MESSAGE_BYTES: usize = 256 * 1024;
+const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 
 /// The most bytes that wait to be written, besides one message.
-pub(crate) const MAX_BUFFER_BYTES: usize = 64 * 1024;
+const MAX_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Sets the limits of a tunnel.
+pub(crate) fn with_limits(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
+    upgrade
+        .max_message_size(MAX_MESSAGE_BYTES)
+        .max_frame_size(MAX_MESSAGE_BYTES)
+        .max_write_buffer_size(MAX_BUFFER_BYTES + MAX_MESSAGE_BYTES)
+        .write_buffer_size(MAX_BUFFER_BYTES)
+}
 
 /// All tunnels of a server.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +55,8 @@ struct Parts {
     changes: Signals,
     /// Number of WebSockets and relays.
     running: watch::Sender<usize>,
+    /// Client for other servers, made when the first is dialled: certificates are read for it.
+    peer_client: OnceLock<reqwest::Client>,
 }
 
 #[derive(Debug, Default)]
@@ -143,6 +154,19 @@ impl Tunnels {
     pub(crate) fn count(&self) -> Counted {
         self.0.running.send_modify(|running| *running += 1);
         Counted(self.clone())
+    }
+
+    /// Returns the client that dials other servers.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be made.
+    pub(crate) fn peer_client(&self) -> Result<&reqwest::Client, RelayError> {
+        if let Some(client) = self.0.peer_client.get() {
+            return Ok(client);
+        }
+        let client = relay::new_client()?;
+        Ok(self.0.peer_client.get_or_init(|| client))
     }
 
     /// Done when all have ended.

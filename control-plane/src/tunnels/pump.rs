@@ -58,11 +58,7 @@ fn pings() -> Interval {
 }
 
 /// Closes a WebSocket, and says why.
-pub(crate) async fn close_with(socket: &mut WebSocket, why: Stop) {
-    send_close(socket, why).await;
-}
-
-async fn send_close<T: Sink<Message> + Unpin>(to: &mut T, why: Stop) {
+pub(crate) async fn close_with(to: &mut (impl Sink<Message> + Unpin), why: Stop) {
     // One that takes nothing is dropped all the same.
     drop(timeout(CLOSE_TIMEOUT, to.send(Message::Close(Some(why.frame())))).await);
 }
@@ -102,7 +98,7 @@ pub(crate) async fn join_sockets(
         why = pass(&mut from_task, &mut to_person) => why,
         why = pass(&mut from_person, &mut to_task) => why,
     };
-    tokio::join!(send_close(&mut to_task, why), send_close(&mut to_person, why));
+    tokio::join!(close_with(&mut to_task, why), close_with(&mut to_person, why));
     why
 }
 

@@ -25,6 +25,9 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 /// Timeout of the connection to it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Header with the proof that a WebSocket was meant (RFC 6455, section 4.2.2).
+const ACCEPT: HeaderName = axum::http::header::SEC_WEBSOCKET_ACCEPT;
+
 /// Headers of the person that are passed on: the token, and those of the WebSocket.
 const PASSED: [&str; 4] =
     ["authorization", ADMIN_TOKEN_HEADER, "sec-websocket-key", "sec-websocket-version"];
@@ -32,6 +35,8 @@ const PASSED: [&str; 4] =
 /// Reason why another server does not take a connection.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RelayError {
+    #[error("the control plane cannot dial its other servers: {0}")]
+    Client(String),
     #[error("the control plane server at {0}, where the task waits, cannot be reached: {1}")]
     Unreachable(String, String),
     #[error("the control plane server at {0}, where the task waits, answers: {1}")]
@@ -46,9 +51,23 @@ pub(crate) struct Dialled {
     accept: Option<HeaderValue>,
 }
 
+/// Makes the client that dials other servers. A connection that was dialled is one of SSH and of nothing
+/// after it, so none is kept.
+pub(super) fn new_client() -> Result<reqwest::Client, RelayError> {
+    reqwest::Client::builder()
+        .redirect(Policy::none())
+        .http1_only()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_max_idle_per_host(0)
+        .no_proxy()
+        .build()
+        .map_err(|error| RelayError::Client(russet_text::error_chain(&error)))
+}
+
 /// Dials another server at its address, for a path with its query, in the name of the one whose headers
 /// these are.
 pub(crate) async fn dial_peer(
+    http: &reqwest::Client,
     peer_url: &str,
     path: &str,
     headers: &HeaderMap,
@@ -58,13 +77,6 @@ pub(crate) async fn dial_peer(
         let error = russet_text::error_chain(&error.without_url());
         RelayError::Unreachable(peer_url.to_owned(), error)
     };
-    let http = reqwest::Client::builder()
-        .redirect(Policy::none())
-        .http1_only()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .no_proxy()
-        .build()
-        .map_err(unreachable)?;
     let mut request = http
         .get(format!("{peer_url}{path}"))
         .header(CONNECTION, "Upgrade")
@@ -86,7 +98,7 @@ pub(crate) async fn dial_peer(
             return Err(RelayError::Unreachable(peer_url.to_owned(), words));
         }
     };
-    if answer.status().as_u16() != StatusCode::SWITCHING_PROTOCOLS.as_u16() {
+    if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         let status = answer.status();
         let problem = answer.json::<Problem>().await;
         let words = problem.map_or_else(|_| status.to_string(), |problem| problem.message);
@@ -95,9 +107,6 @@ pub(crate) async fn dial_peer(
     let accept = answer.headers().get(ACCEPT).cloned();
     Ok(Dialled { bytes: answer.upgrade().await.map_err(unreachable)?, accept })
 }
-
-/// Header with the proof that a WebSocket was meant (RFC 6455, section 4.2.2).
-const ACCEPT: HeaderName = axum::http::header::SEC_WEBSOCKET_ACCEPT;
 
 impl Dialled {
     /// Returns the answer to the person whose connection is to be passed on, and the other server's end.

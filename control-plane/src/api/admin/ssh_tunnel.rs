@@ -30,8 +30,7 @@ use crate::state::App;
 use crate::store::task_ssh::{self, TaskSsh, Way};
 use crate::store::{Conn, names};
 use crate::tunnels::{
-    MAX_BUFFER_BYTES, MAX_MESSAGE_BYTES, RELAYED_HEADER, RelayError, Stop, Taken, close_with,
-    dial_peer, pass_bytes,
+    RELAYED_HEADER, RelayError, Stop, Taken, close_with, dial_peer, pass_bytes, with_limits,
 };
 
 /// Time for which a person waits for the agent of a task to dial in.
@@ -205,12 +204,7 @@ async fn accept(
     let (mut parts, _) = request.into_parts();
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, app).await;
     let upgrade = upgrade.map_err(|error| ApiError::Bad(error.body_text()))?;
-    let upgrade = upgrade
-        .max_message_size(MAX_MESSAGE_BYTES)
-        .max_frame_size(MAX_MESSAGE_BYTES)
-        .max_write_buffer_size(MAX_BUFFER_BYTES + MAX_MESSAGE_BYTES)
-        .write_buffer_size(MAX_BUFFER_BYTES);
-    Ok(upgrade.on_upgrade(async move |socket: WebSocket| {
+    Ok(with_limits(upgrade).on_upgrade(async move |socket: WebSocket| {
         if let Err(mut socket) = taken.hand_over(socket, opened, right_ended) {
             // The agent went away in this very moment.
             close_with(&mut socket, Stop::Lost).await;
@@ -229,7 +223,8 @@ async fn relay(
     let Some(person) = request.extensions_mut().remove::<OnUpgrade>() else {
         return Err(ApiError::Bad("it is not a WebSocket".to_owned()));
     };
-    let dialled = dial_peer(peer_url, &path, request.headers(), from).await?;
+    let dialled =
+        dial_peer(app.tunnels.peer_client()?, peer_url, &path, request.headers(), from).await?;
     let (answer, peer) = dialled.into_answer();
     let (app, counted) = (app.clone(), app.tunnels.count());
     tokio::spawn(async move {

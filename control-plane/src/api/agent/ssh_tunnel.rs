@@ -10,10 +10,7 @@ use crate::api::bearer::TaskCaller;
 use crate::api::error::ApiError;
 use crate::state::App;
 use crate::store::task_ssh;
-use crate::tunnels::{
-    Handed, MAX_BUFFER_BYTES, MAX_MESSAGE_BYTES, PersonEnd, Stop, close_with, join_sockets,
-    keep_alive,
-};
+use crate::tunnels::{Handed, PersonEnd, Stop, close_with, join_sockets, keep_alive, with_limits};
 
 /// Lets the agent of a task wait for a person. The first frame that it gets is a text frame with a
 /// `TunnelOpened`; from then on the WebSocket is one connection of SSH, in binary frames.
@@ -31,16 +28,12 @@ pub(super) async fn wait(
     let upgrade = upgrade.map_err(|error| ApiError::Bad(error.body_text()))?;
     let mut tx = app.store.write().await?;
     let held = caller.lock(&mut tx, None).await?;
-    task_ssh::orders(&mut tx, &held.task).await?.ok_or_else(not_ready)?;
     let (task, peer_url) = (&held.task, app.peer_url.as_deref());
-    task_ssh::set_server(&mut tx, task, &app.server.id, peer_url).await?;
+    if !task_ssh::set_server(&mut tx, task, &app.server.id, peer_url).await? {
+        return Err(not_ready());
+    }
     tx.commit().await?;
-    let upgrade = upgrade
-        .max_message_size(MAX_MESSAGE_BYTES)
-        .max_frame_size(MAX_MESSAGE_BYTES)
-        .max_write_buffer_size(MAX_BUFFER_BYTES + MAX_MESSAGE_BYTES)
-        .write_buffer_size(MAX_BUFFER_BYTES);
-    Ok(upgrade.on_upgrade(move |socket| serve_task(app, caller, socket)))
+    Ok(with_limits(upgrade).on_upgrade(move |socket| serve_task(app, caller, socket)))
 }
 
 /// Serves the WebSocket of a task: waits for a person, and joins the two.
