@@ -1,210 +1,48 @@
-//! Starting and running: settings, what can go wrong at the start, the accept loop.
+//! Start and end of a control plane, and the accept loop between.
 
-use std::collections::BTreeMap;
+mod error;
+mod settings;
+
 use std::error::Error;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use russet_orbs::Registry;
-use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::secret::Secret;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 
 use crate::attendance::Attendance;
-use crate::between_servers::BetweenServers;
-use crate::cache_place::KeptCaches;
 use crate::clock::{Clock, SystemClock, millis};
 use crate::credentials::TokenHash;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::kept_caches;
-use crate::limits::{Limits, raise_open_files};
-use crate::listen::{Gate, ProxyRange};
-use crate::mail::MailServer;
+use crate::limits::raise_open_files;
+use crate::listen::Gate;
 use crate::meters::note_start;
 use crate::moving::{check_marks, key_print};
-use crate::objects::{Objects, S3Settings};
+use crate::objects::Objects;
 use crate::oidc::{OidcSettings, Provider, ProviderError};
 use crate::output_readers::Readers;
 use crate::releases::Releases;
-use crate::retention_settings::Keeping;
 use crate::scheduler::leases;
 use crate::secrets::Sealer;
 use crate::servers::{JoinError, Keys};
 use crate::silence::Silence;
 use crate::space::Space;
-use crate::ssh_hold::SshHold;
 use crate::state::{App, Parts, StorageLimits};
-use crate::store::{DatabaseUrl, Store, StoreError, installation, tasks, variables};
+use crate::store::{Store, StoreError, installation, tasks, variables};
 use crate::sweep::{run_expiry, sweep_objects};
 use crate::text::rfc3339;
-use crate::tls::{ServerTls, TlsError, TlsFiles, default_public_url, run_renewal};
+use crate::tls::{ServerTls, default_public_url, run_renewal};
 use crate::traces::{Tracer, endpoint_for_people, open_tracer};
 use crate::tunnels::Tunnels;
 use crate::{alerts, api, cancel, keeping, listen, presence_writer, reaper, servers, web};
 
-/// Settings of a control plane.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Directory of everything it keeps; created (0700) where it is not there.
-    pub data_dir: PathBuf,
-    /// Address to listen on. Port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// Database on PostgreSQL. `None`: SQLite, in the data directory.
-    pub database: Option<DatabaseUrl>,
-    /// Objects in a bucket of S3. `None`: in the data directory.
-    pub objects: Option<S3Settings>,
-    /// Survive the loss of power, not only of the process: every commit and object is synced. The
-    /// commits of PostgreSQL are as durable as it is set to.
-    pub durable: bool,
-    /// Silence of a runner after which its task is taken from it. A task in its steps has
-    /// twice the time, since a lease that lapses then costs a build.
-    pub lease: Duration,
-    /// Origin under which people reach this server, for links. `None` gives no links.
-    pub public_url: Option<String>,
-    /// File with the key that the values of variables are sealed with. `None`: `secrets.key` in
-    /// the data directory.
-    pub secrets_key_file: Option<PathBuf>,
-    /// Directory of the releases that runners are updated from. `None`: `releases` in the data
-    /// directory, which need not be there.
-    pub releases: Option<PathBuf>,
-    /// Retention and limits of caches and workspaces.
-    pub storage: Storage,
-    /// Place of caches that outlive this control plane. `None`: they are in its data directory.
-    pub kept_caches: Option<KeptCaches>,
-    /// Retention of pipelines and what they leave.
-    pub keeping: Keeping,
-    /// Limits of what callers may take.
-    pub limits: Limits,
-    /// Dealings with other servers on the same PostgreSQL database.
-    pub between_servers: BetweenServers,
-    /// Proxies that are believed when they say who their client is.
-    pub trusted_proxies: Vec<ProxyRange>,
-    /// Registry of orbs that no project brings along and that are not here. `None` fetches
-    /// nothing from anybody.
-    pub orb_registry: Option<Registry>,
-    /// The classes that other names of machines stand for, such as those of CircleCI's own.
-    pub class_aliases: BTreeMap<String, ResourceClass>,
-    /// Relay for mail about alerts. `None`: no mail.
-    pub mail: Option<MailServer>,
-    /// Address of a collector of traces that speaks OTLP over HTTP: its base, as
-    /// `OTEL_EXPORTER_OTLP_ENDPOINT` has it. `None`: no traces.
-    pub otlp_endpoint: Option<String>,
-    /// Time for which the server goes on after it was told to stop, and says at `/readyz` that it is not
-    /// ready, so that proxies send nothing more to it.
-    pub shutdown_delay: Duration,
-    /// Provider of OpenID Connect that people sign in at. Takes [`Settings::public_url`].
-    pub oidc: Option<OidcSettings>,
-    /// Certificate of its own. `None`: it speaks plain HTTP.
-    pub tls: Option<TlsFiles>,
-    /// Times for which tasks that are rerun with SSH are held.
-    pub ssh_hold: SshHold,
-    /// Address at which other servers on the same database reach this one, to join a person with a task
-    /// whose agent waits here. `None`: they do not.
-    pub peer_url: Option<String>,
-}
-
-/// Retention and limits of caches and workspaces.
-#[derive(Clone, Copy, Debug)]
-pub struct Storage {
-    /// Retention of a cache. Jobs can ask for less.
-    pub cache_retention: Duration,
-    /// Retention of a workspace.
-    pub workspace_retention: Duration,
-    /// Bytes of caches that one project may have; the oldest go first. `None` is no limit.
-    pub cache_bytes: Option<u64>,
-}
-
-impl Default for Storage {
-    fn default() -> Self {
-        const DAY: Duration = Duration::from_secs(24 * 3600);
-        Self { cache_retention: DAY * 15, workspace_retention: DAY * 15, cache_bytes: None }
-    }
-}
-
-impl Settings {
-    /// Duration of a lease unless configured.
-    pub const DEFAULT_LEASE: Duration = Duration::from_secs(60);
-
-    /// The usual settings for a data directory and an address.
-    #[must_use]
-    pub fn new(data_dir: PathBuf, listen: SocketAddr) -> Self {
-        Self {
-            data_dir,
-            listen,
-            database: None,
-            objects: None,
-            durable: false,
-            lease: Self::DEFAULT_LEASE,
-            public_url: None,
-            secrets_key_file: None,
-            releases: None,
-            storage: Storage::default(),
-            kept_caches: None,
-            keeping: Keeping::default(),
-            limits: Limits::default(),
-            between_servers: BetweenServers::default(),
-            trusted_proxies: Vec::new(),
-            orb_registry: None,
-            class_aliases: BTreeMap::new(),
-            mail: None,
-            otlp_endpoint: None,
-            shutdown_delay: Duration::ZERO,
-            oidc: None,
-            tls: None,
-            ssh_hold: SshHold::default(),
-            peer_url: None,
-        }
-    }
-}
-
-/// Reason why a control plane ended that nobody asked to.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// A newer version has made the database unusable for this one.
-    #[error(
-        "a newer version brought the database to a state that servers below schema {needed} cannot \
-         use, and this one knows {known}"
-    )]
-    TooNew {
-        /// Lowest schema that a server has to know.
-        needed: i64,
-        /// Highest that this one does.
-        known: i64,
-    },
-    /// A part of it ended, which is a fault of it.
-    #[error("the part that deals with the other servers ended")]
-    Broken,
-}
-
-/// Reason why a control plane did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The data directory cannot be used.
-    #[error("cannot use the data directory {0}")]
-    DataDir(PathBuf, #[source] Box<dyn Error + Send + Sync>),
-    /// The database cannot be used.
-    #[error("cannot use the database {0}")]
-    Database(String, #[source] Box<dyn Error + Send + Sync>),
-    /// The bucket of the objects cannot be used.
-    #[error("cannot use {0} for objects")]
-    Objects(String, #[source] Box<dyn Error + Send + Sync>),
-    /// The provider of OpenID Connect cannot be used.
-    #[error("cannot use the provider of OpenID Connect")]
-    Oidc(#[source] Box<dyn Error + Send + Sync>),
-    /// Traces cannot be sent.
-    #[error("cannot send traces to {0}")]
-    Traces(String, #[source] Box<dyn Error + Send + Sync>),
-    /// The address cannot be listened on.
-    #[error("cannot listen on {0}")]
-    Listen(SocketAddr, #[source] std::io::Error),
-    /// The certificate or its key cannot be used.
-    #[error("cannot set up TLS")]
-    Tls(#[from] TlsError),
-}
+pub use error::{RunError, StartError};
+pub use settings::{Settings, Storage};
 
 /// Time that calls in flight have to end when the server is told to stop. Waiting calls are
 /// answered at once; what is left then is cut off, and its caller tries again.
