@@ -59,8 +59,8 @@ pub(crate) async fn queued_tasks(conn: &mut Conn, class: &str) -> Result<Queued,
     })
 }
 
-/// The task that a runner with these abilities gets next. Nobody else takes it until the end of this transaction; those that other claims are about to
-/// take are passed over.
+/// The task that a runner with these abilities gets next. Nobody else takes it until the end of this
+/// transaction; those that other claims are about to take are passed over.
 pub(crate) async fn next_in_line(
     tx: &mut WriteTx,
     class: &ResourceClass,

@@ -1,5 +1,5 @@
-//! The page of one's own account: personal tokens, public SSH keys, sessions, the password. For everybody who is signed in,
-//! whatever the role.
+//! The page of one's own account: personal tokens, public SSH keys, sessions, the password. For everybody
+//! who is signed in, whatever the role.
 //!
 //! Each button makes the call of the API that a command makes, so the page may do nothing that a call may
 //! not.
