@@ -146,7 +146,7 @@ async fn a_background_step_runs_beside_the_job_and_ends_with_it() {
     server.background = true;
     let task = Task::new(steps(vec![
         (When::OnSuccess, Action::Run(server)),
-        (When::OnSuccess, Action::Run(run("until test -e flag; do sleep 0.01; done; cat flag"))),
+        (When::OnSuccess, Action::Run(run("until test -s flag; do sleep 0.01; done; cat flag"))),
     ]))
     .await;
     task.run_to(Outcome::Success).await;
