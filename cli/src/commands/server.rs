@@ -48,6 +48,9 @@ use crate::render;
 /// Bytes of a log file below which nothing of use would be kept.
 const MIN_LOG_BYTES: u64 = 4096;
 
+/// Time after which a start is over, and its code is given back.
+const START_UP_TIME: Duration = Duration::from_secs(5);
+
 /// Run a control plane
 ///
 /// It keeps everything in its data directory and may be killed at any moment without losing
@@ -271,6 +274,10 @@ pub(crate) async fn main(mut args: ServerArgs) -> Result<Exit> {
         render::print_text(&welcome_text(&server.url(), &data_dir, Paint::stdout()))?;
     }
     look_at_hangups(server.certificate_looks())?;
+    tokio::spawn(async {
+        tokio::time::sleep(START_UP_TIME).await;
+        russet_platform::forget_code();
+    });
     let shutdown = shutdown_signal(args.end_with_stdin)?;
     server.run(shutdown).await.map_err(|error| run_failed(&error))?;
     Ok(Exit::Success)

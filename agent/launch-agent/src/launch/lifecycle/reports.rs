@@ -9,6 +9,7 @@ use std::time::Duration;
 use russet_protocol::local::{HealthCheck, HealthLevel, Hold, SlotState, State, Update};
 use russet_protocol::machine::{MachineReport, RunnerOrders};
 use russet_protocol::runner::{ClaimRequest, HeldSlot};
+use tokio::sync::watch;
 
 use crate::launch::server::{Answer, TokenSource};
 use crate::launch::shared::Shared;
@@ -16,6 +17,10 @@ use crate::local_api::Keeper;
 
 /// Interval of reports of a class that does not claim, where the control plane names none.
 const REPORT_INTERVAL: Duration = Duration::from_secs(20);
+
+/// Time for which a machine says nothing before it reports that it is there: the pauses between tasks, in
+/// which a slot is cleaned, are shorter, and the next claim follows.
+const SILENCE_TIME: Duration = Duration::from_secs(2);
 
 /// Shortest interval that a control plane may name.
 const MIN_REPORT_INTERVAL: Duration = Duration::from_millis(500);
@@ -74,6 +79,16 @@ impl Essence {
         }
     }
 
+    fn news(&self, before: &Self) -> News {
+        if self == before {
+            News::Nothing
+        } else if (Self { is_silent: before.is_silent, ..self.clone() }) == *before {
+            News::Silence
+        } else {
+            News::Change
+        }
+    }
+
     /// Returns true where there is nothing that has to be said again and again: claims and heartbeats say
     /// the rest.
     fn is_quiet(&self) -> bool {
@@ -110,21 +125,44 @@ pub(super) async fn report_state(shared: Arc<Shared>, keeper: Keeper) {
             }
             *before = now;
         }
-        let is_new = async {
-            while changes.changed().await.is_ok() {
-                let differs =
-                    |(class, before): (usize, &Essence)| Essence::of(&shared, class) != *before;
-                if (0..).zip(&told).any(differs) {
-                    return;
-                }
-            }
-        };
         is_asked = tokio::select! {
             () = shared.orders_wanted.notified() => true,
-            () = is_new => false,
+            () = until_news(&mut changes, || news(&shared, &told)) => false,
             // The plain timer: nothing is due at a certain time.
             () = tokio::time::sleep(interval), if !is_quiet => false,
         };
+    }
+}
+
+/// Difference between what was reported and what is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum News {
+    Nothing,
+    /// The machine has begun or ended to say nothing.
+    Silence,
+    /// Anything else, which is told at once.
+    Change,
+}
+
+/// Returns the most important difference of any class.
+fn news(shared: &Shared, told: &[Essence]) -> News {
+    let of_class = |(class, before): (usize, &Essence)| Essence::of(shared, class).news(before);
+    (0..).zip(told).map(of_class).max().unwrap_or(News::Nothing)
+}
+
+/// Waits for a change that is to be told: at once, or where it is silence, when it has lasted.
+async fn until_news<T>(changes: &mut watch::Receiver<T>, news: impl Fn() -> News) {
+    while changes.changed().await.is_ok() {
+        if news() == News::Silence {
+            let passed =
+                async { while news() == News::Silence && changes.changed().await.is_ok() {} };
+            if tokio::time::timeout(SILENCE_TIME, passed).await.is_err() {
+                return;
+            }
+        }
+        if news() == News::Change {
+            return;
+        }
     }
 }
 
@@ -195,10 +233,13 @@ async fn request_of(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use russet_protocol::local::{Hold, SlotState, State, Update};
     use russet_protocol::machine::{MachineReport, MachineSlot};
+    use tokio::sync::watch;
 
-    use super::Essence;
+    use super::{Essence, News, SILENCE_TIME, until_news};
 
     fn report(state: State, slots: &[SlotState]) -> MachineReport {
         let slot = |state: &SlotState| MachineSlot { state: *state, ..MachineSlot::default() };
@@ -225,5 +266,47 @@ mod tests {
         let busy = essence(report(State::Running, &[SlotState::Busy]));
         let waiting = Essence { update: Some(ready), ..busy.clone() };
         assert!(waiting.is_quiet() && waiting != busy, "it is told once");
+    }
+    #[test]
+    fn silence_alone_is_no_change_and_does_not_hide_one() {
+        let busy = essence(report(State::Running, &[SlotState::Busy]));
+        let cleaning = essence(report(State::Idle, &[SlotState::Cleaning]));
+        assert_eq!(cleaning.news(&busy), News::Silence);
+        assert_eq!(busy.news(&cleaning), News::Silence);
+        assert_eq!(busy.news(&busy), News::Nothing);
+        assert_eq!(essence(report(State::Paused, &[])).news(&busy), News::Change);
+    }
+
+    /// Makes changes, and returns how long until one was to be told.
+    async fn told_after(changes: &[(Duration, News)]) -> Duration {
+        let (board, mut watched) = watch::channel(News::Nothing);
+        let start = tokio::time::Instant::now();
+        let seen = board.subscribe();
+        let make = async {
+            for (pause, news) in changes {
+                tokio::time::sleep(*pause).await;
+                board.send_replace(*news);
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = until_news(&mut watched, || *seen.borrow()) => start.elapsed(),
+            () = make => unreachable!(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_between_tasks_is_not_told_and_a_long_one_is() {
+        let short = SILENCE_TIME / 2;
+        let pauses = [
+            (short, News::Silence),
+            (short, News::Nothing),
+            (short, News::Silence),
+            (short, News::Nothing),
+        ];
+        let change = (short, News::Change);
+        assert_eq!(told_after(&[pauses.as_slice(), &[change]].concat()).await, short * 5);
+        assert_eq!(told_after(&[(short, News::Silence)]).await, short * 3);
+        assert_eq!(told_after(&[(short, News::Silence), change]).await, short * 2);
     }
 }
