@@ -1,17 +1,37 @@
 //! The table of processes, read from `/proc`.
 
 use std::collections::BTreeSet;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 
 use nix::errno::Errno;
 
 use crate::process_info::{ProcessInfo, Usage};
 
+/// Bytes that a `status` has room in, and with it all else that is read here, long command lines excepted.
+const FACT_BYTES: usize = 4096;
+
 /// The numbers of all processes that can be seen.
 fn list_pids() -> io::Result<impl Iterator<Item = u32>> {
     let entries = std::fs::read_dir("/proc")?;
     Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()))
+}
+
+/// Reads what the kernel says about a process under a name of proc_pid(5).
+///
+/// There is room for it before the first read: such files have no size, and a buffer that grows with
+/// what comes takes seven reads where this takes two.
+fn read_fact(pid: impl std::fmt::Display, name: &str) -> Option<Vec<u8>> {
+    let mut file = std::fs::File::open(format!("/proc/{pid}/{name}")).ok()?;
+    let mut bytes = Vec::with_capacity(FACT_BYTES);
+    file.read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// Reads such a file as text. A process names itself as it likes, also in bytes that are no text, and must not
+/// hide by that.
+fn read_text(pid: impl std::fmt::Display, name: &str) -> Option<String> {
+    Some(String::from_utf8_lossy(&read_fact(pid, name)?).into_owned())
 }
 
 /// Lists every process that can be seen. One that ends meanwhile is left out.
@@ -30,13 +50,11 @@ pub fn processes_with_user(uid: u32) -> io::Result<Vec<ProcessInfo>> {
 
 /// Reads the facts of a process whose user ids are `wanted`.
 fn read_process(pid: u32, wanted: impl Fn(&[u32]) -> bool) -> Option<ProcessInfo> {
-    let status = std::fs::read(format!("/proc/{pid}/status")).ok()?;
-    let status = String::from_utf8_lossy(&status);
+    let status = read_text(pid, "status")?;
     if !wanted(&parse_user_ids(&status)?) {
         return None;
     }
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    parse_process(i32::try_from(pid).ok()?, &status, &String::from_utf8_lossy(&stat))
+    parse_process(i32::try_from(pid).ok()?, &status, &read_text(pid, "stat")?)
 }
 
 /// Returns the start time of a process in the kernel's own units: together with the number and the
@@ -44,7 +62,7 @@ fn read_process(pid: u32, wanted: impl Fn(&[u32]) -> bool) -> Option<ProcessInfo
 /// it).
 #[must_use]
 pub fn start_time(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = read_text(pid, "stat")?;
     // The name, in parentheses, may hold anything, parentheses included.
     let (_, rest) = stat.rsplit_once(") ")?;
     let mut fields = rest.split(' ');
@@ -64,8 +82,8 @@ pub fn processes_of(uid: u32) -> Vec<u32> {
 /// Returns true if `uid` is the real, effective or saved user of a process.
 #[must_use]
 pub fn is_of_user(pid: u32, uid: u32) -> bool {
-    let status = std::fs::read(format!("/proc/{pid}/status")).unwrap_or_default();
-    parse_user_ids(&String::from_utf8_lossy(&status)).is_some_and(|ids| ids.contains(&uid))
+    let ids = read_text(pid, "status").and_then(|status| parse_user_ids(&status));
+    ids.is_some_and(|ids| ids.contains(&uid))
 }
 
 /// Returns the age of a process whose start the kernel counts as `start`.
@@ -119,13 +137,13 @@ pub fn user_ids_with_processes() -> BTreeSet<u32> {
 /// Returns the effective user of a process.
 #[must_use]
 pub fn user_of(pid: u32) -> Option<u32> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let status = read_text(pid, "status")?;
     parse_user_ids(&status)?.get(1).copied()
 }
 
 fn all_user_ids() -> impl Iterator<Item = (u32, Vec<u32>)> {
     let ids = |pid: u32| {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let status = read_text(pid, "status")?;
         Some((pid, parse_user_ids(&status)?))
     };
     list_pids().into_iter().flatten().filter_map(ids)
@@ -146,7 +164,7 @@ pub fn signal_others(signal: i32) -> bool {
 
 /// Returns the command line of a process, on one line; `None` where it cannot be read.
 pub fn command_line(pid: i32) -> Option<String> {
-    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let bytes = read_fact(pid, "cmdline")?;
     let words: Vec<_> = bytes
         .split(|byte| *byte == 0)
         .filter(|word| !word.is_empty())
@@ -157,14 +175,14 @@ pub fn command_line(pid: i32) -> Option<String> {
 
 /// Returns the resources that a process has used. `None`: it has ended.
 pub fn usage(pid: i32) -> Option<Usage> {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let stat = read_text(pid, "stat")?;
     // SAFETY: These two take numbers only.
     let (ticks, page) =
         unsafe { (libc::sysconf(libc::_SC_CLK_TCK), libc::sysconf(libc::_SC_PAGESIZE)) };
     let ticks = u64::try_from(ticks).ok().filter(|ticks| *ticks > 0)?;
     let page = u64::try_from(page).ok()?;
     let now = crate::boot_clock_ms();
-    parse_usage(&String::from_utf8_lossy(&stat), ticks, page, now)
+    parse_usage(&stat, ticks, page, now)
 }
 
 /// The fields of `/proc/N/stat` that say it, in clock ticks and pages. `now_ms` is the time since
@@ -202,6 +220,8 @@ fn parse_process(pid: i32, status: &str, stat: &str) -> Option<ProcessInfo> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt as _;
+
     use super::{has_processes, parse_process, parse_usage, processes, usage};
 
     #[test]
@@ -235,6 +255,23 @@ mod tests {
         assert!(usage.resident_bytes > 100_000, "{usage:?}");
         assert!(usage.age_ms < 3_600_000, "{usage:?}");
         assert_eq!(super::usage(i32::MAX), None);
+    }
+
+    #[test]
+    fn a_process_does_not_hide_behind_a_name_that_is_no_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join(std::ffi::OsStr::from_bytes(b"\xff) S"));
+        std::fs::copy("/bin/sleep", &program).unwrap();
+        let mut child = std::process::Command::new(&program).arg("100").spawn().unwrap();
+        let uid = nix::unistd::geteuid().as_raw();
+        let found = (
+            super::start_time(child.id()).is_some(),
+            super::user_of(child.id()),
+            super::processes_of(uid).contains(&child.id()),
+        );
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(found, (true, Some(uid), true));
     }
 
     #[test]
