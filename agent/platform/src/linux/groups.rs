@@ -31,7 +31,9 @@ impl Groups {
     #[must_use]
     pub fn delegated() -> Option<Self> {
         let own = std::fs::read_to_string("/proc/self/cgroup").ok()?;
-        let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+        // A user may have mounted something at a path that is no text.
+        let mounts = std::fs::read("/proc/self/mountinfo").ok()?;
+        let mounts = String::from_utf8_lossy(&mounts);
         let path = locate_group(&own, &mounts)?;
         is_delegated(&path).then_some(Self { path })
     }

@@ -91,9 +91,10 @@ fn parse_count(table: &str, uid: u32) -> u64 {
     counts.and_then(|text| text.split_once('/')?.0.parse().ok()).unwrap_or(0)
 }
 
-/// Lists the ids of the user's keys that this process may see.
+/// Lists the ids of the user's keys that this process may see. A key is described in any bytes: one that is
+/// no text must not hide the others.
 fn list_keys(uid: u32) -> Vec<libc::c_long> {
-    parse_keys(&std::fs::read_to_string("/proc/keys").unwrap_or_default(), uid)
+    parse_keys(&String::from_utf8_lossy(&std::fs::read("/proc/keys").unwrap_or_default()), uid)
 }
 
 /// Reads lines of the form `ID FLAGS USAGE TIMEOUT PERMISSIONS UID GID TYPE DESCRIPTION`, the id in
