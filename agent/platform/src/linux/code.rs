@@ -7,6 +7,8 @@
 /// Gives back the pages of this process's program and libraries that hold code. What is needed
 /// again is mapped again when it is, from the page cache.
 ///
+/// The heap's free pages go too, which hold what a start needed once.
+///
 /// Only mappings that are executable, not writable and of a file: such a page is the same as in
 /// the file, so nothing is lost. (Data that was relocated is in mappings of other kinds.)
 pub fn forget_code() {
@@ -17,6 +19,11 @@ pub fn forget_code() {
         // MADV_DONTNEED leaves it in place, and the next access reads the same bytes from the file.
         // A failure costs memory and nothing else.
         unsafe { libc::madvise(start, length, libc::MADV_DONTNEED) };
+    }
+    #[cfg(target_env = "gnu")]
+    // SAFETY: Takes a number only, and gives back what nobody has.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 

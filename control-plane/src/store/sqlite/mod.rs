@@ -93,6 +93,8 @@ impl SqliteStore {
             .connect()
             .await?;
         MIGRATIONS.run(&mut conn).await?;
+        // Pages that only the migrations needed.
+        sqlx::query("PRAGMA shrink_memory").execute(&mut conn).await?;
         let row = sqlx::query("UPDATE counters SET value = value + $1 RETURNING value - $1")
             .bind(NUMBERS_PER_START)
             .fetch_one(&mut conn)
