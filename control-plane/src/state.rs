@@ -22,6 +22,7 @@ use crate::oidc::Provider;
 use crate::output_readers::Readers;
 use crate::people::Attempts;
 use crate::presence::Presence;
+use crate::projects::GitRoom;
 use crate::releases::Releases;
 use crate::rests::Rests;
 use crate::retention_settings::Keeping;
@@ -129,6 +130,8 @@ pub(crate) struct Parts {
     pub(crate) peer_url: Option<Arc<str>>,
     /// Connections of SSH that this server joins.
     pub(crate) tunnels: Tunnels,
+    /// Work with Git remotes.
+    pub(crate) git: GitRoom,
     /// Becomes true when the server is to stop: calls that wait give up.
     pub(crate) closing: watch::Receiver<bool>,
 }

@@ -25,6 +25,8 @@ mod clients;
 mod device_login;
 mod dynamic;
 mod forms;
+mod git_projects;
+mod git_remote;
 mod health;
 mod keeping;
 mod large;
