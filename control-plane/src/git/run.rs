@@ -47,7 +47,7 @@ impl Drop for GitProcess {
         // The child is not reaped before this, so that the group's number is still its own.
         if let Some(group) = self.group.filter(|_| self.child.id().is_some()) {
             // An error means that it has ended.
-            drop(killpg(group, Signal::SIGKILL));
+            let _has_ended = killpg(group, Signal::SIGKILL);
         }
     }
 }

@@ -26,6 +26,7 @@ mod device_login;
 mod dynamic;
 mod forms;
 mod git_projects;
+mod git_projects_ssh;
 mod git_remote;
 mod health;
 mod keeping;

@@ -42,6 +42,8 @@ mod dynamic;
 mod forms;
 #[path = "../http/git_projects.rs"]
 mod git_projects;
+#[path = "../http/git_projects_ssh.rs"]
+mod git_projects_ssh;
 #[path = "../http/git_remote.rs"]
 mod git_remote;
 #[path = "../http/health.rs"]

@@ -144,10 +144,9 @@ impl From<ApiError> for BuildError {
 async fn build(app: &App, due: DueTrigger) -> Result<(), StoreError> {
     match make_pipeline(app, &due).await {
         Ok(Built::Pipeline) => Ok(()),
-        Ok(Built::Skipped) => {
+        Ok(Built::Skipped(why)) => {
             let state = TriggerState::Skipped;
-            let words = ("its commit says [skip ci]", None);
-            contention::retry(|| note_end(app, &due, state, words)).await
+            contention::retry(|| note_end(app, &due, state, (&why, None))).await
         }
         Err(error) => {
             let (message, hint) = (error.to_string(), error.hint());
@@ -198,14 +197,15 @@ async fn note_retry(
 /// Result of a build.
 enum Built {
     Pipeline,
-    Skipped,
+    /// It makes none, for a reason that is none of a failure.
+    Skipped(String),
 }
 
 async fn make_pipeline(app: &App, due: &DueTrigger) -> Result<Built, BuildError> {
     let connection = find_connection(app, &due.project).await?;
     let (request, source) = match prepare(app, due, &connection).await? {
         Some(prepared) => prepared,
-        None => return Ok(Built::Skipped),
+        None => return Ok(Built::Skipped("its commit says [skip ci]".to_owned())),
     };
     let stored = store_source(app, source).await.map_err(BuildError::Source)?;
     let request = SubmitRequest { source: Some(stored), ..request };
@@ -213,8 +213,17 @@ async fn make_pipeline(app: &App, due: &DueTrigger) -> Result<Built, BuildError>
         Ok(_) => Ok(Built::Pipeline),
         // Another server has made it, or the project was disconnected.
         Err(ApiError::Conflict(_)) => Ok(Built::Pipeline),
+        Err(ApiError::Unprocessable(problem)) if due.kind == "push" && is_nothing(&problem) => {
+            Ok(Built::Skipped("its configuration runs nothing for this branch or tag".to_owned()))
+        }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Returns true where filters and conditions leave everything out, as they do for tags by default.
+fn is_nothing(problem: &Problem) -> bool {
+    let is_it = |line: &String| line.contains(russet_pipeline::NOTHING_RUNS);
+    problem.diagnostics.len() == 1 && problem.diagnostics.iter().all(is_it)
 }
 
 async fn find_connection(app: &App, project: &str) -> Result<StoredConnection, BuildError> {
