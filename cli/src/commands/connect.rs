@@ -23,7 +23,7 @@ use crate::render::{self, Format, numbers, plain, table::Table};
 pub(crate) enum ConnectCommand {
     /// Connect a project to a Git remote: what is pushed there is built from then on
     #[command(
-        after_help = "Examples:\n  russet project add https://github.com/acme/app --token-file token.txt\n  russet project add git@git.example.com:acme/app.git --deploy-key\n  russet project add https://git.example.com/app.git --name acme/app --poll 5m"
+        after_help = "Examples:\n  russet project add https://github.com/acme/app --git-token-file token.txt\n  russet project add git@git.example.com:acme/app.git --deploy-key\n  russet project add https://git.example.com/app.git --name acme/app --poll 5m"
     )]
     Add(AddArgs),
     /// List the projects that are connected to a Git remote
@@ -77,16 +77,17 @@ pub(crate) enum ConnectCommand {
 #[derive(clap::Args, Debug)]
 pub(crate) struct AddArgs {
     /// Address of the repository: https://HOST/PATH, ssh://git@HOST/PATH or git@HOST:PATH
-    url: String,
+    #[arg(value_name = "URL")]
+    remote: String,
     /// Name of the project [default: `owner/name` of the address]
     #[arg(long, value_name = "PROJECT")]
     name: Option<String>,
     /// A file with a token that may read the repository, for https; `-` is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "deploy_key")]
-    token_file: Option<PathBuf>,
+    git_token_file: Option<PathBuf>,
     /// User that goes with the token, for hosts that look at it
-    #[arg(long, value_name = "NAME", requires = "token_file")]
-    token_user: Option<String>,
+    #[arg(long, value_name = "NAME", requires = "git_token_file")]
+    git_user: Option<String>,
     /// Make an SSH key for the repository, and print its public part
     #[arg(long)]
     deploy_key: bool,
@@ -148,17 +149,17 @@ pub(crate) async fn main(command: ConnectCommand) -> Result<Exit> {
 }
 
 async fn add(args: AddArgs) -> Result<Exit> {
-    let name = args.name.clone().or_else(|| owner_and_name(&args.url)).ok_or_else(|| {
+    let name = args.name.clone().or_else(|| owner_and_name(&args.remote)).ok_or_else(|| {
         CliError::new(Exit::Usage, "the address does not say `owner/name` of a project")
             .hint("name the project with --name NAMESPACE/NAME")
     })?;
     let token: Option<Secret> =
-        args.token_file.as_deref().map(|file| read_secret_line(file, "token")).transpose()?;
+        args.git_token_file.as_deref().map(|file| read_secret_line(file, "token")).transpose()?;
     let wish = ConnectProject {
-        url: args.url,
+        url: args.remote,
         host_kind: HostKind::Git,
         token,
-        user: args.token_user,
+        user: args.git_user,
         deploy_key: args.deploy_key,
         poll_ms: u64::try_from(args.poll.as_millis()).unwrap_or(u64::MAX),
         config_path: args.config_path,

@@ -89,11 +89,11 @@ fn hint_of(said: &str) -> Option<&'static str> {
     const HINTS: [(&str, &str); 9] = [
         (
             "Authentication failed",
-            "give a token that may read the repository: russet project add URL --token-file -",
+            "give a token that may read the repository: russet project add URL --git-token-file -",
         ),
         (
             "could not read Username",
-            "the host wants a token: russet project add URL --token-file -",
+            "the host wants a token: russet project add URL --git-token-file -",
         ),
         ("Invalid username or", "give a token that may read the repository"),
         (

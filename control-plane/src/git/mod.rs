@@ -15,6 +15,7 @@ mod mirror;
 mod refs;
 mod remote;
 mod remote_url;
+mod room;
 mod run;
 mod tree;
 
@@ -26,10 +27,10 @@ pub(crate) use archive::{PackedSource, SourceNames, pack_source};
 pub(crate) use credential::RemoteCredential;
 pub(crate) use error::GitError;
 pub(crate) use key::{make_deploy_key, show_host_keys};
-pub(crate) use mirror::Mirror;
 pub(crate) use refs::RemoteRefs;
 pub(crate) use remote::{Remote, list_refs};
 pub(crate) use remote_url::{AllowedTransports, RemoteUrl, UrlError};
+pub(crate) use room::{GitRoom, MAX_PARALLEL};
 pub(crate) use tree::{Head, read_config_files, read_head};
 
 /// Remotes that the operator allows, and limits of what they may cost.

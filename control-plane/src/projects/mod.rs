@@ -6,14 +6,12 @@
 
 mod changes;
 mod poll;
-mod room;
 mod schedule;
 mod sealed;
 mod values;
 
 pub(crate) use changes::trigger_of_call;
 pub(crate) use poll::run_polls;
-pub(crate) use room::GitRoom;
 pub(crate) use schedule::{FETCH_LEASE_MS, next_attempt};
 pub(crate) use sealed::{SealError, SealedRemote, open_remote, seal_remote};
 pub(crate) use values::{asks_to_skip, pipeline_values, split_reference};

@@ -5,12 +5,11 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 
 use super::changes::{find_changes, triggers_of};
-use super::room::MAX_PARALLEL;
 use super::schedule::{POLL_LEASE_MS, next_poll};
 use super::sealed::open_remote;
 use crate::clock::millis;
 use crate::contention;
-use crate::git::{GitError, RemoteRefs, list_refs};
+use crate::git::{GitError, MAX_PARALLEL, RemoteRefs, list_refs};
 use crate::state::App;
 use crate::store::git_connections::{self, Polled, StoredConnection};
 use crate::store::{StoreError, git_refs, trigger_events};

@@ -367,7 +367,7 @@ async fn a_token_opens_a_private_repository_over_http_and_is_stored_sealed() {
     ok(harness.as_admin(Method::PUT, PATH).json(&json!({"url": url}))).await;
     let of = wait_until(&harness, |of| of.connection.last_poll.is_some()).await;
     let poll_item = of.connection.last_poll.unwrap();
-    assert!(poll_item.hint.unwrap().contains("--token-file"), "{:?}", poll_item.error);
+    assert!(poll_item.hint.unwrap().contains("--git-token-file"), "{:?}", poll_item.error);
     connect(&harness, json!({"url": url, "token": "s3cret-token"})).await;
     let revision = repository.commit("second");
     repository.push("main");

@@ -11,6 +11,7 @@ use russet_protocol::projects::{
 };
 
 use crate::api::Caller;
+use crate::api::admin::claims::claim_on_first_use;
 use crate::api::body::{Json, MEDIUM, SMALL};
 use crate::api::error::ApiError;
 use crate::api::params::Path;
@@ -126,6 +127,7 @@ pub(super) async fn connect(
     let mut tx = app.store.write().await?;
     git_refs::remove_all(&mut tx, &project).await?;
     git_connections::put(&mut tx, &stored).await?;
+    claim_on_first_use(&app, &mut tx, &project, &stored.item.added_by).await?;
     tx.commit().await?;
     app.git.polls.notify_one();
     tracing::info!(project, url = stored.item.url, "audit: project connected");

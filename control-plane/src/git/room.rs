@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard, Semaphore};
 
-use crate::git::{GitSettings, Mirror};
+use super::GitSettings;
+use super::mirror::Mirror;
 
 /// Remotes that are listed or fetched at the same time by one server.
 pub(crate) const MAX_PARALLEL: usize = 4;
