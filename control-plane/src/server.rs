@@ -313,8 +313,11 @@ impl Server {
         alerts.abort();
         presence.abort();
         others.abort();
-        polls.abort();
-        builds.abort();
+        // Their children are ended with them, before the data directory is anybody else's.
+        for work in [polls, builds] {
+            work.abort();
+            drop(work.await);
+        }
         if let Some(renewal) = renewal {
             renewal.abort();
         }
