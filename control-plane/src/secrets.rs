@@ -46,6 +46,8 @@ pub(crate) enum Scope {
     SshKeys,
     /// A target of alerts.
     AlertTarget,
+    /// Git remote of a project.
+    GitRemote,
 }
 
 impl Scope {
@@ -55,6 +57,7 @@ impl Scope {
             Self::Context => "context",
             Self::SshKeys => "ssh-keys",
             Self::AlertTarget => "alert-target",
+            Self::GitRemote => "git-remote",
         }
     }
 }

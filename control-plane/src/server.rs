@@ -18,6 +18,7 @@ use crate::attendance::Attendance;
 use crate::clock::{Clock, SystemClock, millis};
 use crate::credentials::TokenHash;
 use crate::data_dir::{DataDir, DataDirError};
+use crate::git::GitRoom;
 use crate::kept_caches;
 use crate::limits::raise_open_files;
 use crate::listen::Gate;
@@ -39,7 +40,9 @@ use crate::text::rfc3339;
 use crate::tls::{ServerTls, default_public_url, run_renewal};
 use crate::traces::{Tracer, endpoint_for_people, open_tracer};
 use crate::tunnels::Tunnels;
-use crate::{alerts, api, cancel, keeping, listen, presence_writer, reaper, servers, web};
+use crate::{
+    alerts, api, cancel, keeping, listen, presence_writer, projects, reaper, servers, web,
+};
 
 pub use error::{RunError, StartError};
 pub use settings::{Settings, Storage};
@@ -189,6 +192,7 @@ impl Server {
             ssh_hold: settings.ssh_hold,
             peer_url: settings.peer_url.map(|url| url.trim_end_matches('/').into()),
             tunnels: Tunnels::default(),
+            git: GitRoom::new(&settings.data_dir, settings.git),
             closing,
         });
         let tracer = match &settings.otlp_endpoint {
@@ -263,6 +267,8 @@ impl Server {
         let presence = tokio::spawn(presence_writer::run_presence(app.clone()));
         let mut others = tokio::spawn(servers::run(app.clone()));
         let own = app.clone();
+        let polls = tokio::spawn(projects::run_polls(app.clone()));
+        let builds = tokio::spawn(api::run_triggered_builds(app.clone()));
         let keeper = tokio::spawn(keeping::run_keeper(app.clone()));
         let renewal =
             app.tls.clone().map(|tls| tokio::spawn(run_renewal(tls, Arc::clone(&app.clock))));
@@ -307,6 +313,11 @@ impl Server {
         alerts.abort();
         presence.abort();
         others.abort();
+        // Their children are ended with them, before the data directory is anybody else's.
+        for work in [polls, builds] {
+            work.abort();
+            drop(work.await);
+        }
         if let Some(renewal) = renewal {
             renewal.abort();
         }

@@ -13,6 +13,7 @@ use crate::between_servers::BetweenServers;
 use crate::cache_place::KeptCaches;
 use crate::clock::Clock;
 use crate::credentials::TokenHash;
+use crate::git::GitRoom;
 use crate::health::Health;
 use crate::listen::Gate;
 use crate::mail::MailServer;
@@ -129,6 +130,8 @@ pub(crate) struct Parts {
     pub(crate) peer_url: Option<Arc<str>>,
     /// Connections of SSH that this server joins.
     pub(crate) tunnels: Tunnels,
+    /// Work with Git remotes.
+    pub(crate) git: GitRoom,
     /// Becomes true when the server is to stop: calls that wait give up.
     pub(crate) closing: watch::Receiver<bool>,
 }

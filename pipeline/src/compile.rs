@@ -16,6 +16,10 @@ use crate::yaml::limits::MAX_SIZE;
 /// Name of the workflow where the configuration has none, as CircleCI calls it.
 const IMPLICIT_WORKFLOW: &str = "workflow";
 
+/// Beginning of the error of a configuration that leaves everything out for a branch or tag: callers that
+/// were not asked to run it by a person take that for an answer.
+pub const NOTHING_RUNS: &str = "no workflow runs";
+
 /// Name of the job that runs where the configuration has no workflows.
 const IMPLICIT_JOB: &str = "build";
 
@@ -244,7 +248,7 @@ fn nothing_runs(context: &mut Context<'_>, places: &Places) {
         (None, Some(branch)) => format!(" for the branch `{}`", quoted(branch)),
         (None, None) => String::new(),
     };
-    let message = format!("no workflow runs{of}: conditions, filters or schedules leave them out");
+    let message = format!("{NOTHING_RUNS}{of}: conditions, filters or schedules leave them out");
     context.report(if context.options.check || context.options.is_continuation {
         Problem::warning(at, message)
     } else {

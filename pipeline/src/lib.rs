@@ -46,6 +46,7 @@ mod suggest {
 
 use std::collections::BTreeMap;
 
+pub use compile::NOTHING_RUNS;
 pub use compiled::{Compiled, Job, JobKind, Required, Status, Workflow};
 pub use diagnostic::{Diagnostic, Errors, Related, Severity, Snippet};
 pub use options::{Options, OrbSource, OrbTrouble, Orbs, Pipeline, Value};

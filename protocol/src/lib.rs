@@ -28,6 +28,7 @@ pub mod namespaces;
 pub mod outcome;
 pub mod people;
 pub mod problem;
+pub mod projects;
 pub mod resource_class;
 pub mod runner;
 pub mod secret;

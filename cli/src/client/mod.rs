@@ -7,6 +7,7 @@ pub(crate) mod agent;
 mod alerts;
 mod authority;
 mod chunks;
+mod connected;
 mod connection;
 mod device_login;
 mod direct;

@@ -8,6 +8,7 @@ use russet_protocol::secret::Secret;
 
 use super::OutputArgs;
 use super::confirm::YesArgs;
+use super::connect::{self, ConnectCommand};
 use super::secret_input::{SecretArgs, read_secret_file, secret_text};
 use crate::client::{ConnectionArgs, Owner};
 use crate::error::{CliError, Result};
@@ -55,6 +56,8 @@ pub(crate) enum ContextCommand {
 /// Manage projects
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum ProjectCommand {
+    #[command(flatten)]
+    Connect(ConnectCommand),
     /// Manage the variables that every job of a project gets
     #[command(subcommand)]
     Env(EnvCommand),
@@ -186,6 +189,7 @@ pub(crate) async fn main(command: ContextCommand) -> Result<Exit> {
 /// Runs `russet project`.
 pub(crate) async fn run_project(command: ProjectCommand) -> Result<Exit> {
     match command {
+        ProjectCommand::Connect(command) => connect::main(command).await,
         ProjectCommand::Env(command) => run_env(command, Owner::Project).await,
         ProjectCommand::SshKey(command) => ssh_key(command).await,
         ProjectCommand::Delete { project, yes, connection } => {

@@ -8,6 +8,7 @@ mod compile;
 pub(crate) mod completion;
 pub(crate) mod config;
 pub(crate) mod confirm;
+pub(crate) mod connect;
 pub(crate) mod context;
 mod device_login;
 pub(crate) mod fetch;

@@ -60,6 +60,11 @@ impl SecretArgs {
     }
 }
 
+/// Reads a secret of one line from a file; `-` is standard input.
+pub(crate) fn read_secret_line(file: &Path, what: &str) -> Result<Secret> {
+    SecretArgs { from: Some(file.to_owned()) }.read(what)
+}
+
 /// Asks for a password at the terminal.
 pub(crate) fn ask_password(what: &str) -> Result<Secret> {
     Ok(Secret::new(ask_secret(what)?.trim_end_matches(['\r', '\n'])))

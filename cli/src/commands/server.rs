@@ -4,6 +4,7 @@ mod admin_link;
 mod data;
 mod database;
 mod doctor;
+mod git;
 mod install;
 mod keeping;
 mod keeping_args;
@@ -31,6 +32,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::data::ServerCommand;
 use self::database::DatabaseArgs;
+use self::git::GitArgs;
 use self::keeping_args::KeepingArgs;
 use self::mail::MailArgs;
 use self::objects::ObjectsArgs;
@@ -181,6 +183,9 @@ pub(crate) struct ServerArgs {
     #[command(flatten)]
     ssh: SshArgs,
 
+    #[command(flatten)]
+    git: GitArgs,
+
     /// Print address and admin token as one line of JSON when listening
     #[arg(long, hide = true)]
     ready_stdout: bool,
@@ -260,6 +265,7 @@ pub(crate) async fn main(mut args: ServerArgs) -> Result<Exit> {
         oidc: args.oidc.open()?,
         ssh_hold: args.ssh.hold(),
         peer_url: args.ssh.peer_url()?,
+        git: args.git.into_settings(),
         tls: args.tls.files(),
         ..Settings::new(data_dir.clone(), args.listen)
     };

@@ -105,7 +105,7 @@ fn without_credentials(url: &str) -> String {
 }
 
 /// `owner/name` of an address.
-pub(super) fn owner_and_name(url: &str) -> Option<String> {
+pub(crate) fn owner_and_name(url: &str) -> Option<String> {
     let path = match url.split_once("://") {
         Some((scheme, rest)) if scheme != "file" => rest.split_once('/')?.1,
         Some(_) => return None,

@@ -14,7 +14,7 @@ use crate::error::{CliError, Result};
 use crate::exit::Exit;
 
 pub(crate) use config::read_config;
-pub(crate) use git::Revision;
+pub(crate) use git::{Revision, owner_and_name};
 pub(crate) use pack::{Snapshot, pack_project};
 
 /// A project that was found.

@@ -20,6 +20,7 @@ mod openapi;
 mod operation;
 mod params;
 mod prefer;
+mod projects;
 mod range;
 mod reach;
 mod refs;
@@ -36,6 +37,7 @@ pub(crate) use caller::{Caller, ClientAddress};
 pub(crate) use calls::{Call, Calls, Refusal};
 pub(crate) use denial::denial_words;
 use error::ApiError;
+pub(crate) use projects::run_triggered_builds;
 
 /// All routes: those of the API, and the pages.
 pub(crate) fn router(app: App, pages: Router<App>) -> Router {
@@ -43,6 +45,7 @@ pub(crate) fn router(app: App, pages: Router<App>) -> Router {
     Router::new()
         .merge(agent::routes().into_router(&app))
         .merge(admin::routes().into_router(&app))
+        .merge(projects::routes().into_router(&app))
         .merge(clients::routes().into_router(&app))
         .merge(openapi::router())
         .merge(metrics::routes().into_router(&app))

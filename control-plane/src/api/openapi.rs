@@ -32,11 +32,12 @@ mod tests {
 
     use crate::api::operation::{self, Verb};
     use crate::api::routes::Routes;
-    use crate::api::{admin, agent, clients, health};
+    use crate::api::{admin, agent, clients, health, projects};
 
     fn description() -> String {
         let mut all = agent::Docs::openapi();
         all.merge(admin::Docs::openapi());
+        all.merge(projects::Docs::openapi());
         all.merge(clients::Docs::openapi());
         all.merge(health::Docs::openapi());
         all.info = utoipa::openapi::Info::new("Russet control plane", "3");
@@ -98,7 +99,13 @@ mod tests {
 
     /// All routes, with what their callers need.
     fn all_operations() -> Vec<operation::Operation> {
-        let all = [agent::routes(), admin::routes(), clients::routes(), health::routes()];
+        let all = [
+            agent::routes(),
+            admin::routes(),
+            projects::routes(),
+            clients::routes(),
+            health::routes(),
+        ];
         all.iter().flat_map(Routes::operations).collect()
     }
 

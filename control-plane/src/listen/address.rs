@@ -37,7 +37,8 @@ impl FromStr for ProxyRange {
 }
 
 impl ProxyRange {
-    fn contains(&self, address: IpAddr) -> bool {
+    /// Returns true for an address within the range.
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
         let (base, address, width) = match (self.base, address) {
             (IpAddr::V4(base), IpAddr::V4(address)) => {
                 (u128::from(u32::from(base)), u128::from(u32::from(address)), 32)

@@ -10,6 +10,7 @@ use russet_protocol::resource_class::ResourceClass;
 
 use crate::between_servers::BetweenServers;
 use crate::cache_place::KeptCaches;
+use crate::git::GitSettings;
 use crate::limits::Limits;
 use crate::listen::ProxyRange;
 use crate::mail::MailServer;
@@ -79,6 +80,8 @@ pub struct Settings {
     /// Address at which other servers on the same database reach this one, to join a person with a task
     /// whose agent waits here. `None`: they do not.
     pub peer_url: Option<String>,
+    /// Git remotes that projects may be connected to.
+    pub git: GitSettings,
 }
 
 /// Retention and limits of caches and workspaces.
@@ -131,6 +134,7 @@ impl Settings {
             tls: None,
             ssh_hold: SshHold::default(),
             peer_url: None,
+            git: GitSettings::default(),
         }
     }
 }

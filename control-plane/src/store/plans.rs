@@ -8,7 +8,7 @@ use sqlx::{Row, SqliteConnection};
 use super::Store;
 
 /// Tables that are small however long a server has run, or that are read as a whole once an hour.
-pub(super) const MAY_BE_WALKED: [&str; 28] = [
+pub(super) const MAY_BE_WALKED: [&str; 29] = [
     "resource_classes",
     "projects",
     "contexts",
@@ -37,6 +37,7 @@ pub(super) const MAY_BE_WALKED: [&str; 28] = [
     "sign_in_links",
     "namespaces",
     "device_logins",
+    "git_connections",
 ];
 
 /// Partial indexes of what is open at the moment, and one that is read as far as `LIMIT` says.
@@ -238,7 +239,7 @@ async fn the_log_is_cut_after_a_reader_that_kept_it() {
 }
 
 /// Tables with rows of a pipeline that are removed with it.
-const REMOVED_WITH_A_PIPELINE: [&str; 15] = [
+const REMOVED_WITH_A_PIPELINE: [&str; 16] = [
     "allocations",
     "artifacts",
     "job_specs",
@@ -252,6 +253,7 @@ const REMOVED_WITH_A_PIPELINE: [&str; 15] = [
     "task_ssh",
     "tasks",
     "test_batches",
+    "trigger_events",
     "workflows",
     "workspace_layers",
 ];

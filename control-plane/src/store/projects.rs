@@ -59,6 +59,9 @@ pub(crate) async fn begin_deletion(
         "DELETE FROM variables WHERE scope = 'project' AND owner = $1",
         "DELETE FROM ssh_keys WHERE project = $1",
         "DELETE FROM retention WHERE project = $1",
+        "DELETE FROM git_connections WHERE project = $1",
+        "DELETE FROM git_refs WHERE project = $1",
+        "DELETE FROM trigger_events WHERE project = $1",
     ] {
         query(statement).bind(project).execute(tx).await?;
     }

@@ -49,7 +49,7 @@ const TESTS: Kind = Kind {
 };
 
 /// All that a pipeline has, children before what they refer to.
-const ALL: [Kind; 15] = [
+const ALL: [Kind; 16] = [
     OUTPUT,
     ARTIFACTS,
     TESTS,
@@ -111,6 +111,7 @@ const ALL: [Kind; 15] = [
     },
     Kind { objects: None, rows: "DELETE FROM workflows WHERE pipeline = $1" },
     Kind { objects: None, rows: "DELETE FROM setups WHERE pipeline = $1" },
+    Kind { objects: None, rows: "DELETE FROM trigger_events WHERE pipeline = $1" },
 ];
 
 /// Removes some rows of a kind. Returns true where there were any.

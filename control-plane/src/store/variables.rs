@@ -77,7 +77,8 @@ pub(crate) async fn sealed_values(
 pub(crate) async fn any_sealed(conn: &mut Conn) -> Result<bool, StoreError> {
     Ok(query(
         "SELECT 1 FROM variables UNION ALL SELECT 1 FROM ssh_keys \
-         UNION ALL SELECT 1 FROM alert_targets LIMIT 1",
+         UNION ALL SELECT 1 FROM alert_targets \
+         UNION ALL SELECT 1 FROM git_connections LIMIT 1",
     )
     .fetch_optional(conn)
     .await?

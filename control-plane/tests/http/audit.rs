@@ -91,6 +91,12 @@ async fn change_everything(server: &Harness, admin: &str, member: &str) {
     done(post("/api/v3/alert-targets/ops/test", json!({}))).await;
     done(delete("/api/v3/alert-targets/ops")).await;
 
+    let connection = "/api/v3/projects/acme%2Fgit/connection";
+    let remote = json!({"url": "https://127.0.0.1/acme/git", "token": SECRET});
+    done(put(connection, remote)).await;
+    done(post(&format!("{connection}/poll"), json!({}))).await;
+    done(delete(connection)).await;
+
     let submit = |config: &str| {
         let body = json!({"project": "acme/app", "config": config, "branch": "main"});
         server.with_token(member, Method::POST, "/api/v3/pipelines").json(&body)
@@ -149,8 +155,10 @@ async fn change_everything(server: &Harness, admin: &str, member: &str) {
 }
 
 /// Changes that need more than a call here, and are tested where their subject is: uploads, runners
-/// that are away for long, tasks that are held, projects and artifacts that have ended, sessions of browsers. They go through the same door.
-const ELSEWHERE: [&str; 11] = [
+/// that are away for long, tasks that are held, projects and artifacts that have ended, sessions of
+/// browsers, builds from a Git remote. They go through the same door.
+const ELSEWHERE: [&str; 12] = [
+    "POST /api/v3/projects/{project}/connection/build",
     "POST /api/v3/jobs/{id}/ssh/extend",
     "POST /api/v3/jobs/{id}/ssh/end",
     "PUT /api/v3/sources/{id}",
@@ -165,7 +173,8 @@ const ELSEWHERE: [&str; 11] = [
 ];
 
 /// Changes of something that was there, of which the log says how it was.
-const CHANGES_WHAT_WAS_THERE: [&str; 28] = [
+const CHANGES_WHAT_WAS_THERE: [&str; 29] = [
+    "DELETE /api/v3/projects/{project}/connection",
     "PUT /api/v3/runner/resource/{id}/ssh",
     "DELETE /api/v3/me/ssh-keys/{id}",
     "PUT /api/v3/runner/resource/{id}/pin",

@@ -204,7 +204,7 @@ impl Harness {
         // A bucket is asked already at the start. The second test to get here finds it done.
         drop(rustls::crypto::ring::default_provider().install_default());
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-        let server = Server::start_with_clock(settings, shared).await.unwrap();
+        let server = start_once_free(settings, shared).await;
         let (stop, stopped) = oneshot::channel();
         let url = server.url();
         let admin = server.admin_token().expose().to_owned();
@@ -318,6 +318,22 @@ impl Harness {
         };
         tokio::time::timeout(LIMIT, wait).await.expect("the job does not get there");
     }
+}
+
+/// Starts a server. A process that another test of this program starts has the locks of all directories
+/// for the moment before it runs its own program, so a directory that was just let go may seem taken.
+async fn start_once_free(settings: Settings, clock: Arc<dyn Clock>) -> Server {
+    let start = async {
+        loop {
+            match Server::start_with_clock(settings.clone(), Arc::clone(&clock)).await {
+                Err(error) if format!("{error:?}").contains("InUse") => {
+                    tokio::task::yield_now().await;
+                }
+                started => return started.unwrap(),
+            }
+        }
+    };
+    tokio::time::timeout(LIMIT, start).await.expect("the data directory stays taken")
 }
 
 /// Sends, and expects success.

@@ -40,6 +40,12 @@ mod device_login;
 mod dynamic;
 #[path = "../http/forms.rs"]
 mod forms;
+#[path = "../http/git_projects.rs"]
+mod git_projects;
+#[path = "../http/git_projects_ssh.rs"]
+mod git_projects_ssh;
+#[path = "../http/git_remote.rs"]
+mod git_remote;
 #[path = "../http/health.rs"]
 mod health;
 #[path = "../http/keeping.rs"]

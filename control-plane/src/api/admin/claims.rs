@@ -20,7 +20,7 @@ pub(super) fn check_namespace(name: &str) -> Result<(), ApiError> {
 
 /// Claims the namespace of a class, a context or a project for the organization of its name, where
 /// nobody has claimed it: its first use by somebody with a role over the server is the claim.
-pub(super) async fn claim_on_first_use(
+pub(in crate::api) async fn claim_on_first_use(
     app: &App,
     tx: &mut WriteTx,
     name: &str,

@@ -5,7 +5,7 @@ mod alerts;
 mod artifacts;
 mod audit;
 mod cancel;
-mod claims;
+pub(in crate::api) mod claims;
 mod contexts;
 mod device_logins;
 mod jobs;

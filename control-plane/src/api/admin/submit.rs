@@ -34,7 +34,7 @@ use crate::state::App;
 use crate::store::jobs::{JobSpec, NewJob};
 use crate::store::pipelines::NewPipeline;
 use crate::store::workflows::NewWorkflow;
-use crate::store::{WriteTx, classes, pipelines, setups, sources, variables};
+use crate::store::{WriteTx, classes, pipelines, setups, sources, trigger_events, variables};
 use crate::traces::TraceParent;
 
 /// The longest name of a project, in bytes.
@@ -80,25 +80,54 @@ pub(super) async fn submit(
         return Err(ApiError::NoSpace);
     }
     let id = chosen.clone().unwrap_or_else(PipelineId::generate);
-    let call = SubmitCall { id: &id, began, trace_parent: trace_parent(&headers) };
+    let trace_parent = trace_parent(&headers);
+    let call = SubmitCall { id: &id, began, trace_parent, trigger: None };
     audit::note_after(
         &serde_json::json!({"pipeline": id, "project": request.project, "branch": request.branch, "tag": request.tag}),
     );
+    match submit_with_number(&app, &request, &call, &reach).await {
+        Ok(pipeline) => Ok((StatusCode::CREATED, JsonAnswer(pipeline))),
+        // The same call may have come twice at the same time.
+        Err(error @ ApiError::Conflict(_)) => {
+            let earlier = submitted_before(&app, chosen.as_ref(), &request.project).await?;
+            earlier.map(|it| (StatusCode::OK, JsonAnswer(it))).ok_or(error)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Submits a pipeline that a trigger causes: the trigger has it from the same transaction on.
+///
+/// # Errors
+///
+/// As for a call; a conflict where the trigger has a pipeline already.
+pub(in crate::api) async fn submit_triggered(
+    app: &App,
+    request: &SubmitRequest,
+    trigger: &str,
+    reach: &Reach,
+) -> Result<Pipeline, ApiError> {
+    if app.space.is_short() {
+        return Err(ApiError::NoSpace);
+    }
+    let (id, began) = (PipelineId::generate(), Instant::now());
+    let call = SubmitCall { id: &id, began, trace_parent: None, trigger: Some(trigger) };
+    submit_with_number(app, request, &call, reach).await
+}
+
+/// Submits a pipeline under the next number of its project.
+async fn submit_with_number(
+    app: &App,
+    request: &SubmitRequest,
+    call: &SubmitCall<'_>,
+    reach: &Reach,
+) -> Result<Pipeline, ApiError> {
     loop {
         let number = pipelines::next_number(&mut app.store.read().await?, &request.project).await?;
-        match try_as(&app, &request, &call, number, &reach).await {
-            Ok(Some(mut pipeline)) => {
-                note_trace(&app, &mut pipeline);
-                tracing::info!(pipeline.id = %id, project = pipeline.project, "submitted");
-                return Ok((StatusCode::CREATED, JsonAnswer(pipeline)));
-            }
-            Ok(None) => {}
-            // The same call may have come twice at the same time.
-            Err(error @ ApiError::Conflict(_)) => {
-                let earlier = submitted_before(&app, chosen.as_ref(), &request.project).await?;
-                return earlier.map(|it| (StatusCode::OK, JsonAnswer(it))).ok_or(error);
-            }
-            Err(error) => return Err(error),
+        if let Some(mut pipeline) = try_as(app, request, call, number, reach).await? {
+            note_trace(app, &mut pipeline);
+            tracing::info!(pipeline.id = %call.id, project = pipeline.project, "submitted");
+            return Ok(pipeline);
         }
     }
 }
@@ -110,6 +139,8 @@ struct SubmitCall<'a> {
     began: Instant,
     /// Trace that the caller makes it a part of.
     trace_parent: Option<String>,
+    /// Trigger that causes it, if any.
+    trigger: Option<&'a str>,
 }
 
 /// Returns the header `traceparent`, where it is one.
@@ -191,14 +222,16 @@ async fn try_as(
         workflows,
     };
     let later = compiled.is_setup.then(|| for_later(request, compiled.is_selected_later));
-    contention::retry(|| insert_pipeline(app, request, &new, later.as_ref(), reach)).await
+    let trigger = call.trigger;
+    contention::retry(|| insert_pipeline(app, request, (&new, trigger), later.as_ref(), reach))
+        .await
 }
 
 /// Adds a pipeline, and starts what can start. `None` where another one has its number.
 async fn insert_pipeline(
     app: &App,
     request: &SubmitRequest,
-    new: &NewPipeline,
+    (new, trigger): (&NewPipeline, Option<&str>),
     later: Option<&SubmitRequest>,
     reach: &Reach,
 ) -> Result<Option<Pipeline>, ApiError> {
@@ -220,6 +253,11 @@ async fn insert_pipeline(
     }
     if !pipelines::insert(&mut tx, new, now_ms).await? {
         return Ok(None);
+    }
+    if let Some(trigger) = trigger
+        && !trigger_events::mark_built(&mut tx, trigger, id, now_ms).await?
+    {
+        return Err(ApiError::Conflict("the trigger has a pipeline already".to_owned()));
     }
     if let Some(later) = later {
         setups::insert(&mut tx, id, later, reach).await?;

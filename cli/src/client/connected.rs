@@ -1,0 +1,56 @@
+//! Projects that are connected to a Git remote.
+
+use reqwest::Method;
+use russet_protocol::admin::Items;
+use russet_protocol::projects::{BuildProject, ConnectProject, ConnectionDetails, ConnectionItem};
+use russet_text::encode_segment;
+
+use super::Client;
+use crate::error::Result;
+
+impl Client {
+    /// The connected projects, by name.
+    pub(crate) async fn connections(&self) -> Result<Vec<ConnectionItem>> {
+        let list: Items<_> = self.get("/api/v3/connections", &[]).await?;
+        Ok(list.items)
+    }
+
+    /// A connected project, with its newest triggers.
+    pub(crate) async fn connection(&self, project: &str) -> Result<ConnectionDetails> {
+        self.get(&path_of(project), &[]).await
+    }
+
+    /// Connects a project, or says anew how.
+    pub(crate) async fn connect_project(
+        &self,
+        project: &str,
+        wish: &ConnectProject,
+    ) -> Result<ConnectionItem> {
+        self.fetch(self.request(Method::PUT, &path_of(project)).json(wish)).await
+    }
+
+    /// Disconnects a project.
+    pub(crate) async fn disconnect_project(&self, project: &str) -> Result<()> {
+        self.delete(&path_of(project)).await
+    }
+
+    /// Has the remote of a project polled now.
+    pub(crate) async fn poll_project(&self, project: &str) -> Result<()> {
+        let path = format!("{}/poll", path_of(project));
+        self.send_repeatable(self.request(Method::POST, &path)).await.map(drop)
+    }
+
+    /// Has the newest commit of a branch or tag built.
+    pub(crate) async fn build_project(
+        &self,
+        project: &str,
+        wish: &BuildProject,
+    ) -> Result<ConnectionDetails> {
+        let path = format!("{}/build", path_of(project));
+        self.fetch(self.request(Method::POST, &path).json(wish)).await
+    }
+}
+
+fn path_of(project: &str) -> String {
+    format!("/api/v3/projects/{}/connection", encode_segment(project))
+}

@@ -1,0 +1,308 @@
+//! Pipelines of triggers: the commit is fetched, its configuration read, its source stored, and the
+//! pipeline made, each of which may be done again after a failure. The transaction that makes the pipeline
+//! ends the trigger.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use russet_protocol::admin::{Orb, SubmitRequest};
+use russet_protocol::ids::SourceId;
+use russet_protocol::problem::Problem;
+use russet_protocol::projects::TriggerState;
+use tokio_util::io::ReaderStream;
+
+use crate::api::admin::submit::submit_triggered;
+use crate::api::error::ApiError;
+use crate::clock::millis;
+use crate::contention;
+use crate::git::{GitError, PackedSource, SourceNames, pack_source, read_config_files, read_head};
+use crate::projects::{
+    FETCH_LEASE_MS, SealError, asks_to_skip, next_attempt, open_remote, pipeline_values,
+    split_reference,
+};
+use crate::sources as names;
+use crate::state::App;
+use crate::store::git_connections::{self, StoredConnection};
+use crate::store::trigger_events::{self, DueTrigger};
+use crate::store::{StoreError, sources};
+
+/// Longest pause between looks for triggers that are due, since other servers note them as well.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Time for which triggers without a pipeline are kept, in milliseconds: 90 days.
+const KEPT_MS: i64 = 90 * 24 * 3_600_000;
+
+/// Triggers that are built at the same time by one server.
+const MAX_PARALLEL: usize = 4;
+
+/// The largest source, in bytes: 8 GiB, as for one that is uploaded.
+const MAX_SOURCE_BYTES: u64 = 8 << 30;
+
+/// Builds what triggers cause, until the server stops.
+pub(crate) async fn run_triggered_builds(app: App) {
+    loop {
+        if let Err(error) = build_due(&app).await {
+            let error = russet_text::error_chain(&error);
+            tracing::error!(error, "cannot build what changed at Git remotes; trying again");
+        }
+        let now_ms = app.clock.steady_ms();
+        let pause_ms = next_due_in(&app).await.unwrap_or(i64::MAX).min(millis(LOOK_INTERVAL));
+        tokio::select! {
+            () = app.clock.sleep_until(now_ms.saturating_add(pause_ms)) => {}
+            () = app.git.builds.notified() => {}
+            () = app.closed() => return,
+        }
+    }
+}
+
+async fn next_due_in(app: &App) -> Option<i64> {
+    let mut conn = app.store.read().await.ok()?;
+    let next = trigger_events::next_due(&mut conn).await.ok()??;
+    Some(next.saturating_sub(app.clock.wall_ms()).max(50))
+}
+
+async fn build_due(app: &App) -> Result<(), StoreError> {
+    loop {
+        let mut taken = Vec::new();
+        while taken.len() < MAX_PARALLEL {
+            let now_ms = app.clock.wall_ms();
+            let mut tx = app.store.write().await?;
+            let next_ms = now_ms.saturating_add(FETCH_LEASE_MS);
+            let Some(due) = trigger_events::take_due(&mut tx, now_ms, next_ms).await? else {
+                break;
+            };
+            tx.commit().await?;
+            taken.push(due);
+        }
+        let is_all = taken.len() < MAX_PARALLEL;
+        let builds = taken.into_iter().map(|due| build(app, due));
+        let results: Vec<_> =
+            futures_util::stream::iter(builds).buffer_unordered(MAX_PARALLEL).collect().await;
+        results.into_iter().collect::<Result<(), StoreError>>()?;
+        if is_all {
+            return Ok(());
+        }
+    }
+}
+
+/// Reason why a trigger has no pipeline.
+#[derive(Debug, thiserror::Error)]
+enum BuildError {
+    #[error(transparent)]
+    Git(#[from] GitError),
+    #[error(transparent)]
+    Credential(#[from] SealError),
+    #[error("the project is not connected any more")]
+    NotConnected,
+    /// The configuration cannot be run, in its compiler's words.
+    #[error("{}", describe(.0))]
+    Config(Problem),
+    /// The server's own trouble, which may pass.
+    #[error("the server could not make the pipeline; its log says why")]
+    Server(ApiError),
+    #[error("the source could not be stored")]
+    Source(ApiError),
+}
+
+impl BuildError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Git(error) => error.hint().map(str::to_owned),
+            Self::Credential(_) => Some("connect the project again: russet project add".to_owned()),
+            Self::Config(problem) => problem.hint.clone(),
+            Self::NotConnected | Self::Server(_) | Self::Source(_) => None,
+        }
+    }
+
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Git(error) => error.may_pass(),
+            Self::Server(_) | Self::Source(_) => true,
+            Self::Credential(_) | Self::NotConnected | Self::Config(_) => false,
+        }
+    }
+}
+
+fn describe(problem: &Problem) -> String {
+    let lines = [problem.message.clone()].into_iter().chain(problem.diagnostics.clone());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+impl From<ApiError> for BuildError {
+    fn from(error: ApiError) -> Self {
+        let problem = |message| Problem { message, hint: None, diagnostics: Vec::new() };
+        match error {
+            ApiError::Unprocessable(problem) => Self::Config(problem),
+            ApiError::Bad(message) => Self::Config(problem(message)),
+            error => Self::Server(error),
+        }
+    }
+}
+
+/// Builds one trigger, and notes what became of it.
+async fn build(app: &App, due: DueTrigger) -> Result<(), StoreError> {
+    match make_pipeline(app, &due).await {
+        Ok(Built::Pipeline) => Ok(()),
+        Ok(Built::Skipped(why)) => {
+            let state = TriggerState::Skipped;
+            contention::retry(|| note_end(app, &due, state, (&why, None))).await
+        }
+        Err(error) => {
+            let (message, hint) = (error.to_string(), error.hint());
+            if let BuildError::Server(error) | BuildError::Source(error) = &error {
+                tracing::error!(project = due.project, ?error, "a pipeline could not be made");
+            }
+            let words = (message.as_str(), hint.as_deref());
+            let now_ms = app.clock.wall_ms();
+            let next_ms = next_attempt(due.created_ms, due.attempts, now_ms);
+            match next_ms.filter(|_| error.may_pass()) {
+                Some(next_ms) => {
+                    contention::retry(|| note_retry(app, &due.id, words, next_ms)).await
+                }
+                None => {
+                    tracing::warn!(project = due.project, message, "a change was not built");
+                    let state = TriggerState::Failed;
+                    contention::retry(|| note_end(app, &due, state, words)).await
+                }
+            }
+        }
+    }
+}
+
+async fn note_end(
+    app: &App,
+    due: &DueTrigger,
+    state: TriggerState,
+    words: (&str, Option<&str>),
+) -> Result<(), StoreError> {
+    let now_ms = app.clock.wall_ms();
+    let mut tx = app.store.write().await?;
+    trigger_events::mark_ended(&mut tx, &due.id, state, words, now_ms).await?;
+    trigger_events::delete_old(&mut tx, &due.project, now_ms.saturating_sub(KEPT_MS)).await?;
+    tx.commit().await
+}
+
+async fn note_retry(
+    app: &App,
+    id: &str,
+    words: (&str, Option<&str>),
+    next_ms: i64,
+) -> Result<(), StoreError> {
+    let mut tx = app.store.write().await?;
+    trigger_events::mark_retry(&mut tx, id, words, next_ms).await?;
+    tx.commit().await
+}
+
+/// Result of a build.
+enum Built {
+    Pipeline,
+    /// It makes none, for a reason that is none of a failure.
+    Skipped(String),
+}
+
+async fn make_pipeline(app: &App, due: &DueTrigger) -> Result<Built, BuildError> {
+    let connection = find_connection(app, &due.project).await?;
+    let (request, source) = match prepare(app, due, &connection).await? {
+        Some(prepared) => prepared,
+        None => return Ok(Built::Skipped("its commit says [skip ci]".to_owned())),
+    };
+    let stored = store_source(app, source).await.map_err(BuildError::Source)?;
+    let request = SubmitRequest { source: Some(stored), ..request };
+    match submit_triggered(app, &request, &due.id, &connection.reach).await {
+        Ok(_) => Ok(Built::Pipeline),
+        // Another server has made it, or the project was disconnected.
+        Err(ApiError::Conflict(_)) => Ok(Built::Pipeline),
+        Err(ApiError::Unprocessable(problem)) if due.kind == "push" && is_nothing(&problem) => {
+            Ok(Built::Skipped("its configuration runs nothing for this branch or tag".to_owned()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Returns true where filters and conditions leave everything out, as they do for tags by default.
+fn is_nothing(problem: &Problem) -> bool {
+    let is_it = |line: &String| line.contains(russet_pipeline::NOTHING_RUNS);
+    problem.diagnostics.len() == 1 && problem.diagnostics.iter().all(is_it)
+}
+
+async fn find_connection(app: &App, project: &str) -> Result<StoredConnection, BuildError> {
+    let server = |error: StoreError| BuildError::Server(error.into());
+    let mut conn = app.store.read().await.map_err(server)?;
+    let found = git_connections::get(&mut conn, project).await.map_err(server)?;
+    found.ok_or(BuildError::NotConnected)
+}
+
+/// Fetches the commit, reads its configuration and packs its source. `None`: it asks not to be built.
+async fn prepare(
+    app: &App,
+    due: &DueTrigger,
+    of: &StoredConnection,
+) -> Result<Option<(SubmitRequest, PackedSource)>, BuildError> {
+    let settings = &app.git.settings;
+    let (remote, _) = open_remote(&app.sealer, settings, of)?;
+    let scratch = app.git.scratch().map_err(GitError::from)?;
+    let (mirror, _guard) = app.git.mirror(&due.project, &of.item.url).await;
+    let _turn = app.git.turns.acquire().await;
+    let wanted = (due.reference.as_str(), due.revision.as_str());
+    mirror.fetch_commit(&remote, wanted, settings, &scratch).await?;
+    let head = read_head(&mirror, &due.revision).await?;
+    if due.kind == "push" && asks_to_skip(&head) {
+        return Ok(None);
+    }
+    let files = read_config_files(&mirror, &due.revision, &of.item.config_path).await?;
+    let (branch, tag) = split_reference(&due.reference);
+    let names = SourceNames { branch, tag, url: &remote.url.text };
+    let source = pack_source(&mirror, &due.revision, names, settings, &scratch).await?;
+    let default_branch = of.item.default_branch.as_deref();
+    let orbs = files.orbs.into_iter().map(|(name, version, source)| Orb { name, version, source });
+    let author = due.author.clone().or(Some(head.author_name.clone()));
+    let request = SubmitRequest {
+        project: due.project.clone(),
+        config: files.config,
+        config_path: of.item.config_path.clone(),
+        branch: branch.map(str::to_owned),
+        tag: tag.map(str::to_owned),
+        revision: Some(due.revision.clone()),
+        repository_url: Some(remote.url.text.clone()),
+        from_fork: false,
+        author: author.map(|name| shown_name(&name)),
+        source: None,
+        on_host: false,
+        resource_class: None,
+        workflow: None,
+        job: None,
+        parameters: Default::default(),
+        pipeline_values: pipeline_values(due, &head, &remote.url, default_branch),
+        orbs: orbs.collect(),
+        orb_pins: Vec::new(),
+        class_aliases: Default::default(),
+        make_contexts: false,
+    };
+    Ok(Some((request, source)))
+}
+
+/// Returns the name of an author as the API takes it: whoever makes a commit writes anything there.
+fn shown_name(name: &str) -> String {
+    let printable: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
+    let trimmed = printable.trim();
+    if trimmed.is_empty() { "somebody".to_owned() } else { trimmed.to_owned() }
+}
+
+/// Stores a source under its hash; one that is here stays.
+async fn store_source(app: &App, source: PackedSource) -> Result<SourceId, ApiError> {
+    app.check_room_for_objects()?;
+    let id = SourceId::from(source.hash.clone());
+    let file = tokio::fs::File::open(&source.file).await.map_err(ApiError::internal)?;
+    let bytes = ReaderStream::new(file).map_ok(Bytes::from).map_err(axum::Error::new).boxed();
+    let object = names::new_object(&id);
+    let written =
+        app.objects.put_stream(&object, bytes, MAX_SOURCE_BYTES, Some(id.as_str())).await?;
+    let mut tx = app.store.write().await?;
+    let is_new = sources::insert(&mut tx, &id, written.size, &object, app.clock.wall_ms()).await?;
+    tx.commit().await?;
+    if !is_new {
+        app.objects.delete(&object).await;
+    }
+    Ok(id)
+}

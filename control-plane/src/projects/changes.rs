@@ -1,0 +1,134 @@
+//! Changes of branches and tags, and what they cause. Pure.
+
+use std::collections::BTreeMap;
+
+use russet_protocol::ids::AllocationId;
+
+use crate::git::RemoteRefs;
+use crate::store::git_refs::SeenRef;
+use crate::store::trigger_events::NewTrigger;
+
+/// Most pipelines that one poll causes: a mirror push of a thousand tags is no wish for a thousand builds.
+const MAX_TRIGGERS: usize = 50;
+
+/// A branch or tag that is at another commit than before, or gone (empty).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RefChange {
+    pub(super) name: String,
+    pub(super) revision: String,
+    pub(super) before: Option<String>,
+    /// Number of the change of this branch or tag.
+    pub(super) number: u64,
+}
+
+/// Returns what changed since a remote was seen last.
+pub(super) fn find_changes(seen: &BTreeMap<String, SeenRef>, now: &RemoteRefs) -> Vec<RefChange> {
+    let known = |of: &&SeenRef| !of.revision.is_empty();
+    let there = now.commits.iter().filter_map(|(name, revision)| {
+        let before = seen.get(name);
+        if before.is_some_and(|before| before.revision == *revision) {
+            return None;
+        }
+        Some(RefChange {
+            name: name.clone(),
+            revision: revision.clone(),
+            before: before.filter(known).map(|before| before.revision.clone()),
+            number: before.map_or(0, |before| before.changes) + 1,
+        })
+    });
+    let gone = seen.iter().filter(|(name, of)| known(of) && !now.commits.contains_key(*name));
+    let gone = gone.map(|(name, of)| RefChange {
+        name: name.clone(),
+        revision: String::new(),
+        before: Some(of.revision.clone()),
+        number: of.changes + 1,
+    });
+    there.chain(gone).collect()
+}
+
+/// Returns the triggers of changes, and how many were left out. `connected_ms` tells a connection from an
+/// earlier one of the same project.
+pub(super) fn triggers_of(changes: &[RefChange], connected_ms: u64) -> (Vec<NewTrigger>, usize) {
+    let pushed: Vec<&RefChange> =
+        changes.iter().filter(|change| !change.revision.is_empty()).collect();
+    let new = |change: &&RefChange| NewTrigger {
+        id: AllocationId::generate().to_string(),
+        key: format!("{connected_ms}:{}@{}#{}", change.name, change.revision, change.number),
+        kind: "push",
+        reference: change.name.clone(),
+        revision: change.revision.clone(),
+        base_revision: change.before.clone(),
+        author: None,
+    };
+    let triggers: Vec<NewTrigger> = pushed.iter().take(MAX_TRIGGERS).map(new).collect();
+    let left_out = pushed.len() - triggers.len();
+    (triggers, left_out)
+}
+
+/// Returns the trigger of somebody's wish.
+pub(crate) fn trigger_of_call(reference: &str, revision: &str, author: &str) -> NewTrigger {
+    let id = AllocationId::generate().to_string();
+    NewTrigger {
+        key: format!("api:{id}"),
+        id,
+        kind: "api",
+        reference: reference.to_owned(),
+        revision: revision.to_owned(),
+        base_revision: None,
+        author: Some(author.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{MAX_TRIGGERS, find_changes, triggers_of};
+    use crate::git::RemoteRefs;
+    use crate::store::git_refs::SeenRef;
+
+    fn remote(all: &[(&str, &str)]) -> RemoteRefs {
+        let commits = all.iter().map(|(name, hash)| ((*name).to_owned(), (*hash).to_owned()));
+        RemoteRefs { commits: commits.collect(), ..RemoteRefs::default() }
+    }
+
+    /// Applies changes as the store does.
+    fn apply(seen: &mut BTreeMap<String, SeenRef>, now: &RemoteRefs) -> Vec<String> {
+        let changes = find_changes(seen, now);
+        for change in &changes {
+            let of = SeenRef { revision: change.revision.clone(), changes: change.number };
+            seen.insert(change.name.clone(), of);
+        }
+        triggers_of(&changes, 7).0.into_iter().map(|trigger| trigger.key).collect()
+    }
+
+    #[test]
+    fn a_change_causes_one_build_also_of_a_commit_that_was_there_before() {
+        let mut seen = BTreeMap::new();
+        assert_eq!(apply(&mut seen, &remote(&[("m", "A")])), ["7:m@A#1"]);
+        assert!(apply(&mut seen, &remote(&[("m", "A")])).is_empty());
+        assert_eq!(apply(&mut seen, &remote(&[("m", "B"), ("x", "A")])), ["7:m@B#2", "7:x@A#1"]);
+        // Pushed back, deleted, and made again: each is another cause.
+        assert_eq!(apply(&mut seen, &remote(&[("m", "A")])), ["7:m@A#3"]);
+        assert!(apply(&mut seen, &remote(&[("m", "A")])).is_empty());
+        assert_eq!(apply(&mut seen, &remote(&[("m", "A"), ("x", "A")])), ["7:x@A#3"]);
+    }
+
+    #[test]
+    fn a_change_names_the_commit_before_and_a_new_branch_has_none() {
+        let mut seen = BTreeMap::new();
+        apply(&mut seen, &remote(&[("m", "A")]));
+        let changes = find_changes(&seen, &remote(&[("m", "B"), ("n", "B")]));
+        let (triggers, _) = triggers_of(&changes, 1);
+        assert_eq!(triggers[0].base_revision.as_deref(), Some("A"));
+        assert_eq!(triggers[1].base_revision, None);
+    }
+
+    #[test]
+    fn a_push_of_everything_at_once_builds_a_bounded_number() {
+        let all: Vec<(String, &str)> = (0..80).map(|n| (format!("refs/tags/{n}"), "A")).collect();
+        let all: Vec<(&str, &str)> = all.iter().map(|(name, of)| (&**name, *of)).collect();
+        let (triggers, left_out) = triggers_of(&find_changes(&BTreeMap::new(), &remote(&all)), 1);
+        assert_eq!((triggers.len(), left_out), (MAX_TRIGGERS, 80 - MAX_TRIGGERS));
+    }
+}

@@ -1,0 +1,17 @@
+//! Projects that are connected to a Git remote: polls find what changed there and note it as triggers.
+//!
+//! A change is noted with the new state of its branch or tag in one transaction (`poll.rs`), and its
+//! pipeline with the end of its trigger in another (`api/projects/build.rs`): a server that is killed
+//! anywhere loses none and makes none twice.
+
+mod changes;
+mod poll;
+mod schedule;
+mod sealed;
+mod values;
+
+pub(crate) use changes::trigger_of_call;
+pub(crate) use poll::run_polls;
+pub(crate) use schedule::{FETCH_LEASE_MS, next_attempt};
+pub(crate) use sealed::{SealError, SealedRemote, open_remote, seal_remote};
+pub(crate) use values::{asks_to_skip, pipeline_values, split_reference};

@@ -1,0 +1,62 @@
+//! Table `git_refs`: branches and tags of remotes as they were seen last. One that was deleted stays, with
+//! an empty commit: its number of changes goes on, by which triggers are told apart.
+
+use std::collections::BTreeMap;
+
+use super::rows::count_column;
+use super::sql::query;
+use super::{Conn, StoreError, WriteTx};
+
+/// A branch or tag as it was seen last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SeenRef {
+    pub(crate) revision: String,
+    /// Number of changes that were seen.
+    pub(crate) changes: u64,
+}
+
+/// Returns the branches and tags of a project, by their full names.
+pub(crate) async fn of_project(
+    conn: &mut Conn,
+    project: &str,
+) -> Result<BTreeMap<String, SeenRef>, StoreError> {
+    let rows = query("SELECT name, revision, changes FROM git_refs WHERE project = $1")
+        .bind(project)
+        .fetch_all(conn)
+        .await?;
+    let mut all = BTreeMap::new();
+    for row in &rows {
+        let revision = row.try_get("revision")?;
+        let changes = count_column(row, "changes")?;
+        all.insert(row.try_get("name")?, SeenRef { revision, changes });
+    }
+    Ok(all)
+}
+
+/// Notes that a branch or tag is at a commit now.
+pub(crate) async fn put(
+    tx: &mut WriteTx,
+    (project, name): (&str, &str),
+    revision: &str,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    query(
+        "INSERT INTO git_refs (project, name, revision, changes, changed_ms) \
+         VALUES ($1, $2, $3, 1, $4) ON CONFLICT (project, name) DO UPDATE SET \
+         revision = excluded.revision, changes = git_refs.changes + 1, \
+         changed_ms = excluded.changed_ms",
+    )
+    .bind(project)
+    .bind(name)
+    .bind(revision)
+    .bind(now_ms)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Forgets all of a project.
+pub(crate) async fn remove_all(tx: &mut WriteTx, project: &str) -> Result<(), StoreError> {
+    query("DELETE FROM git_refs WHERE project = $1").bind(project).execute(tx).await?;
+    Ok(())
+}
