@@ -84,7 +84,7 @@ pub(crate) async fn move_on(
         return Box::pin(move_on(tx, workflow, pipeline, now_ms)).await;
     }
     if let Some(outcome) = next.outcome {
-        workflows::end(tx, workflow, outcome).await?;
+        workflows::end(tx, workflow, outcome, now_ms).await?;
     }
     Ok(())
 }

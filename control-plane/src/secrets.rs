@@ -46,6 +46,9 @@ pub(crate) enum Scope {
     SshKeys,
     /// A target of alerts.
     AlertTarget,
+    /// A target of a project's notifications. Servers that know alerts alone cannot open it, so they
+    /// cannot send alerts to it.
+    NotifyTarget,
 }
 
 impl Scope {
@@ -55,6 +58,7 @@ impl Scope {
             Self::Context => "context",
             Self::SshKeys => "ssh-keys",
             Self::AlertTarget => "alert-target",
+            Self::NotifyTarget => "notify-target",
         }
     }
 }

@@ -25,6 +25,7 @@ pub mod local;
 pub mod machine;
 pub mod manifest;
 pub mod namespaces;
+pub mod notifications;
 pub mod outcome;
 pub mod people;
 pub mod problem;

@@ -14,6 +14,7 @@ mod links;
 mod lists;
 mod machines;
 mod namespaces;
+mod notifications;
 mod orbs;
 pub(in crate::api) mod people;
 mod personal_keys;
@@ -110,6 +111,18 @@ pub(super) fn routes() -> Routes {
         .post("/api/v3/alert-targets", Operate, alerts::add_target)
         .delete("/api/v3/alert-targets/{name}", Operate, alerts::remove_target)
         .post("/api/v3/alert-targets/{name}/test", Operate, alerts::test_target)
+        .get("/api/v3/projects/{project}/notifications", (Operate, Place::Project), notifications::list)
+        .post("/api/v3/projects/{project}/notifications", (Operate, Place::Project), notifications::add)
+        .delete(
+            "/api/v3/projects/{project}/notifications/{name}",
+            (Operate, Place::Project),
+            notifications::remove,
+        )
+        .post(
+            "/api/v3/projects/{project}/notifications/{name}/test",
+            (Operate, Place::Project),
+            notifications::test,
+        )
         .put("/api/v3/sources/{id}", Needs::Anywhere(Submit), sources::put)
         .post("/api/v3/sources/{id}/chunks", Needs::Anywhere(Submit), sources::put_source_chunks)
         .put("/api/v3/chunks", Needs::Anywhere(Submit), sources::put_chunks)
@@ -229,6 +242,10 @@ pub(super) fn routes() -> Routes {
     alerts::add_target,
     alerts::remove_target,
     alerts::test_target,
+    notifications::list,
+    notifications::add,
+    notifications::remove,
+    notifications::test,
     orbs::list,
     orbs::get,
     orbs::put,

@@ -35,6 +35,7 @@ use crate::store::jobs::{JobSpec, NewJob};
 use crate::store::pipelines::NewPipeline;
 use crate::store::workflows::NewWorkflow;
 use crate::store::{WriteTx, classes, pipelines, setups, sources, variables};
+use crate::text::{NAME_LIMIT, cut_text};
 use crate::traces::TraceParent;
 
 /// The longest name of a project, in bytes.
@@ -185,6 +186,7 @@ async fn try_as(
         from_fork: request.from_fork,
         source,
         author: author.map(|name| check_person(&name)).transpose()?,
+        trigger_source: trigger_source(request),
         warnings,
         trace_parent: call.trace_parent.clone(),
         compile_ms: millis(call.began.elapsed()),
@@ -192,6 +194,14 @@ async fn try_as(
     };
     let later = compiled.is_setup.then(|| for_later(request, compiled.is_selected_later));
     contention::retry(|| insert_pipeline(app, request, &new, later.as_ref(), reach)).await
+}
+
+/// Returns the value of `pipeline.trigger_source` that a submission brings along.
+fn trigger_source(request: &SubmitRequest) -> Option<String> {
+    match request.pipeline_values.get("pipeline.trigger_source")? {
+        ParameterValue::Text(text) => Some(cut_text(text, NAME_LIMIT).to_owned()),
+        ParameterValue::Boolean(_) | ParameterValue::Integer(_) => None,
+    }
 }
 
 /// Adds a pipeline, and starts what can start. `None` where another one has its number.

@@ -7,7 +7,7 @@ use russet_protocol::admin::{ContextItem, VariableItem};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::orgs::ORGANIZATION;
+use crate::name_ids::ORGANIZATION;
 use super::uuid_of;
 use crate::api::error::ApiError;
 use crate::api::params::{Path, Query};
