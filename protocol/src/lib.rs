@@ -29,6 +29,7 @@ pub mod notifications;
 pub mod outcome;
 pub mod people;
 pub mod problem;
+pub mod project_settings;
 pub mod resource_class;
 pub mod runner;
 pub mod secret;

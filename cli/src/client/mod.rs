@@ -14,6 +14,7 @@ mod keeping;
 mod lists;
 mod logins;
 mod namespaces;
+mod notifications;
 mod orbs;
 mod people;
 mod pipelines;

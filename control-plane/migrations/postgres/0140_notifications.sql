@@ -9,17 +9,17 @@ ALTER TABLE alert_targets ADD COLUMN send_on TEXT COLLATE "C" NOT NULL DEFAULT '
 ALTER TABLE alert_targets ADD COLUMN author TEXT COLLATE "C";
 CREATE UNIQUE INDEX alert_targets_of_project ON alert_targets (project, label) WHERE project IS NOT NULL;
 
--- Last outcome of each workflow and job on a branch or tag, of projects with a target that hears of changes. `job` is
+-- Last outcome of each workflow and job on a branch or tag, of projects with a target that hears of changes. `job_name` is
 -- empty for the workflow itself, `number` that of the pipeline.
 CREATE TABLE last_outcomes (
     project TEXT COLLATE "C" NOT NULL,
     ref TEXT COLLATE "C" NOT NULL,
-    workflow TEXT COLLATE "C" NOT NULL,
-    job TEXT COLLATE "C" NOT NULL,
+    workflow_name TEXT COLLATE "C" NOT NULL,
+    job_name TEXT COLLATE "C" NOT NULL,
     number BIGINT NOT NULL,
     outcome TEXT COLLATE "C" NOT NULL,
     ended_ms BIGINT NOT NULL,
-    PRIMARY KEY (project, ref, workflow, job)
+    PRIMARY KEY (project, ref, workflow_name, job_name)
 );
 CREATE INDEX last_outcomes_by_time ON last_outcomes (ended_ms);
 

@@ -9,17 +9,17 @@ ALTER TABLE alert_targets ADD COLUMN send_on TEXT NOT NULL DEFAULT 'always';
 ALTER TABLE alert_targets ADD COLUMN author TEXT;
 CREATE UNIQUE INDEX alert_targets_of_project ON alert_targets (project, label) WHERE project IS NOT NULL;
 
--- Last outcome of each workflow and job on a branch or tag, of projects with a target that hears of changes. `job` is
+-- Last outcome of each workflow and job on a branch or tag, of projects with a target that hears of changes. `job_name` is
 -- empty for the workflow itself, `number` that of the pipeline.
 CREATE TABLE last_outcomes (
     project TEXT NOT NULL,
     ref TEXT NOT NULL,
-    workflow TEXT NOT NULL,
-    job TEXT NOT NULL,
+    workflow_name TEXT NOT NULL,
+    job_name TEXT NOT NULL,
     number INTEGER NOT NULL,
     outcome TEXT NOT NULL,
     ended_ms INTEGER NOT NULL,
-    PRIMARY KEY (project, ref, workflow, job)
+    PRIMARY KEY (project, ref, workflow_name, job_name)
 );
 CREATE INDEX last_outcomes_by_time ON last_outcomes (ended_ms);
 

@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 use self::content::Content;
 use crate::outgoing;
 use crate::secrets::{Owner, Scope};
-use crate::state::App;
 use crate::signals::TO_DELIVER;
+use crate::state::App;
 use crate::store::{StoreError, alert_targets, outbox};
 
 pub(crate) use address::{AddressError, check_url};

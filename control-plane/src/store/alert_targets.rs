@@ -89,22 +89,20 @@ pub(crate) async fn addressee(
 
 /// Returns all targets of alerts, by name.
 pub(crate) async fn list(conn: &mut Conn) -> Result<Vec<StoredTarget>, StoreError> {
-    let rows = query(select_targets!(
-        "WHERE alert_targets.project IS NULL ORDER BY alert_targets.name"
-    ))
-    .fetch_all(conn)
-    .await?;
+    let rows =
+        query(select_targets!("WHERE alert_targets.project IS NULL ORDER BY alert_targets.name"))
+            .fetch_all(conn)
+            .await?;
     rows.iter().map(target_from_row).collect()
 }
 
 /// Returns a target of alerts.
 pub(crate) async fn get(conn: &mut Conn, name: &str) -> Result<Option<StoredTarget>, StoreError> {
-    let row = query(select_targets!(
-        "WHERE alert_targets.name = $1 AND alert_targets.project IS NULL"
-    ))
-    .bind(name)
-    .fetch_optional(conn)
-    .await?;
+    let row =
+        query(select_targets!("WHERE alert_targets.name = $1 AND alert_targets.project IS NULL"))
+            .bind(name)
+            .fetch_optional(conn)
+            .await?;
     row.as_ref().map(target_from_row).transpose()
 }
 

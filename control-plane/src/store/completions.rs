@@ -9,9 +9,7 @@ use super::notify_targets::{Hearer, OutcomeKey, hearers, note_outcome};
 use super::rows::{count_column, parse, to_json};
 use super::sql::{Row, query};
 use super::{StoreError, WriteTx, outbox};
-use crate::notify::{
-    CompletedEvent, Facts, JobFacts, Previous, counts_for_change, is_wanted,
-};
+use crate::notify::{CompletedEvent, Facts, JobFacts, Previous, counts_for_change, is_wanted};
 use crate::scheduler::workflow::Kind;
 
 fn facts_from_row(row: &Row, job: Option<JobFacts>) -> Result<Facts, StoreError> {

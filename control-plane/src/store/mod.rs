@@ -48,6 +48,7 @@ mod plan_docs;
 #[cfg(test)]
 mod plans;
 mod postgres;
+pub(crate) mod project_settings;
 pub(crate) mod projects;
 pub(crate) mod removal;
 pub(crate) mod retention;

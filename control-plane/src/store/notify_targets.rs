@@ -42,12 +42,11 @@ pub(crate) async fn of_project(
     conn: &mut Conn,
     project: &str,
 ) -> Result<Vec<NotifyTargetItem>, StoreError> {
-    let rows = query(select_targets!(
-        "WHERE alert_targets.project = $1 ORDER BY alert_targets.label"
-    ))
-    .bind(project)
-    .fetch_all(conn)
-    .await?;
+    let rows =
+        query(select_targets!("WHERE alert_targets.project = $1 ORDER BY alert_targets.label"))
+            .bind(project)
+            .fetch_all(conn)
+            .await?;
     rows.iter().map(target_from_row).collect()
 }
 
@@ -161,15 +160,15 @@ pub(super) async fn note_outcome(
     };
     // There first, so that there is something to lock.
     of_key(
-        "INSERT INTO last_outcomes (project, ref, workflow, job, number, outcome, ended_ms) \
-         VALUES ($1, $2, $3, $4, 0, '', $5) ON CONFLICT (project, ref, workflow, job) DO NOTHING",
+        "INSERT INTO last_outcomes (project, ref, workflow_name, job_name, number, outcome, ended_ms) \
+         VALUES ($1, $2, $3, $4, 0, '', $5) ON CONFLICT (project, ref, workflow_name, job_name) DO NOTHING",
     )
     .bind(now_ms)
     .execute(tx)
     .await?;
     let row = of_key(
         "SELECT number, outcome FROM last_outcomes \
-         WHERE project = $1 AND ref = $2 AND workflow = $3 AND job = $4",
+         WHERE project = $1 AND ref = $2 AND workflow_name = $3 AND job_name = $4",
     )
     .lock(Lock::Of("last_outcomes"))
     .fetch_one(tx)
@@ -179,7 +178,7 @@ pub(super) async fn note_outcome(
     }
     of_key(
         "UPDATE last_outcomes SET number = $5, outcome = $6, ended_ms = $7 \
-         WHERE project = $1 AND ref = $2 AND workflow = $3 AND job = $4",
+         WHERE project = $1 AND ref = $2 AND workflow_name = $3 AND job_name = $4",
     )
     .bind(int_value(number))
     .bind(outcome)

@@ -24,6 +24,7 @@ use crate::api::body::Json;
 use crate::api::error::ApiError;
 use crate::api::reach::Access;
 use crate::audit;
+use crate::cancel::{begin_superseding, end_superseded};
 use crate::clock::millis;
 use crate::contention;
 use crate::lifecycle::move_on;
@@ -231,6 +232,7 @@ async fn insert_pipeline(
     if !pipelines::insert(&mut tx, new, now_ms).await? {
         return Ok(None);
     }
+    let superseded = begin_superseding(&mut tx, new).await?;
     if let Some(later) = later {
         setups::insert(&mut tx, id, later, reach).await?;
     }
@@ -240,6 +242,9 @@ async fn insert_pipeline(
     let pipeline = pipelines::get(&mut tx, id).await?.ok_or_else(|| no_such_pipeline(id))?;
     tx.tally().submitted();
     tx.commit().await?;
+    if !superseded.is_empty() {
+        end_superseded(app, superseded);
+    }
     Ok(Some(pipeline))
 }
 
