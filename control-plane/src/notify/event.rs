@@ -226,7 +226,7 @@ fn pipeline_part(facts: &Facts) -> PipelinePart {
         id: facts.pipeline.clone(),
         number: facts.number,
         created_at: rfc3339(facts.created_ms),
-        trigger: Trigger { kind: facts.trigger_source.clone().unwrap_or_else(|| "api".to_owned()) },
+        trigger: Trigger { kind: trigger_type(facts.trigger_source.as_deref()).to_owned() },
         vcs: Vcs {
             provider_name: provider_of(url.as_deref()).map(str::to_owned),
             origin_repository_url: url.clone(),
@@ -235,6 +235,14 @@ fn pipeline_part(facts: &Facts) -> PipelinePart {
             branch: facts.branch.clone(),
             tag: facts.tag.clone(),
         },
+    }
+}
+
+/// Returns the type that payloads have for a value of `pipeline.trigger_source`: the two differ.
+fn trigger_type(source: Option<&str>) -> &str {
+    match source.unwrap_or("api") {
+        "scheduled_pipeline" => "schedule",
+        other => other,
     }
 }
 
@@ -337,6 +345,12 @@ pub(super) mod tests {
         value["later"] = json!(1);
         value["pipeline"]["vcs"]["later"] = json!(1);
         assert_eq!(serde_json::from_value::<CompletedEvent>(value).unwrap(), event);
+    }
+
+    #[test]
+    fn a_scheduled_pipeline_has_the_type_that_payloads_have_for_it() {
+        assert_eq!(trigger_type(Some("scheduled_pipeline")), "schedule");
+        assert_eq!((trigger_type(Some("webhook")), trigger_type(None)), ("webhook", "api"));
     }
 
     #[test]

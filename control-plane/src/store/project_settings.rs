@@ -76,7 +76,7 @@ pub(crate) async fn superseded(
     let rows = query(
         "SELECT newest.id FROM (SELECT p.id FROM pipelines AS p WHERE p.project = $1 AND p.branch = $2 \
          AND p.created_ms >= $3 AND p.number < $4 AND p.from_fork = $5 AND p.tag IS NULL \
-         AND p.deleting = 0 AND coalesce(p.trigger_source, 'api') <> 'schedule' \
+         AND p.deleting = 0 AND coalesce(p.trigger_source, 'api') <> 'scheduled_pipeline' \
          ORDER BY p.created_ms DESC, p.id DESC LIMIT 50) AS newest \
          WHERE EXISTS (SELECT 1 FROM workflows AS w WHERE w.pipeline = newest.id AND w.phase <> 'ended') \
          AND NOT EXISTS (SELECT 1 FROM workflows AS w WHERE w.pipeline = newest.id \

@@ -94,7 +94,7 @@ async fn default_branches_other_branches_tags_forks_and_schedules_supersede_noth
     submit_as(&server, &of_tags, json!({"tag": "topic"})).await;
     submit_as(&server, ONE_JOB, json!({"branch": "topic", "from_fork": true})).await;
     let schedule =
-        json!({"branch": "topic", "pipeline_values": {"pipeline.trigger_source": "schedule"}});
+        json!({"branch": "topic", "pipeline_values": {"pipeline.trigger_source": "scheduled_pipeline"}});
     let scheduled = submit_as(&server, ONE_JOB, schedule).await;
     for pipeline in [&main, &topic, &early, &scheduled] {
         assert!(is_open(&server, pipeline).await, "{pipeline:?}");
