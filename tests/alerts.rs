@@ -88,11 +88,16 @@ fn private_file(dir: &Path, name: &str, text: &str) -> String {
 
 /// `russet alert …` with an address on standard input.
 fn alert(server: &Server, arguments: &[&str], input: &str) -> Output {
+    command(server, &["alert"], arguments, input)
+}
+
+/// A command of the administrator with a secret on standard input.
+fn command(server: &Server, first: &[&str], arguments: &[&str], input: &str) -> Output {
     // A change whose answer is lost is not made again.
     let calm = server.admin.calm();
     let _calm = calm.read().unwrap_or_else(PoisonError::into_inner);
     let mut child = Command::new(russet())
-        .arg("alert")
+        .args(first)
         .args(arguments)
         .env("RUSSET_URL", server.url())
         .env("RUSSET_TOKEN_FILE", server.admin_token_file())
@@ -131,6 +136,55 @@ fn a_mail_reaches_a_relay_by_starttls_with_a_password_that_is_no_argument() {
     assert!(content.contains("Message-ID: <"), "{content}");
     let table = succeeds(alert(&server, &["targets"], ""));
     assert!(table.contains("ops@example.com"), "{table}");
+}
+
+/// A workflow that somebody ends by an approval.
+const HELD: &str = "
+version: 2.1
+workflows:
+  deploy:
+    jobs: [hold: {type: approval}]
+";
+
+#[test]
+fn a_project_tells_by_mail_and_webhook_that_a_workflow_ended_and_no_secret_is_an_argument() {
+    let dir = test_dir();
+    let Some(mut relay) = MailRelay::start() else { return };
+    let options = relay.options(dir.path());
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let server = Server::start_with(&options);
+    let submit = || {
+        let body = serde_json::json!({"project": "acme/app", "config": HELD, "branch": "main"});
+        server.admin.post("/api/v3/pipelines", body)
+    };
+    submit();
+    let notify = |arguments: &[&str], input: &str| {
+        succeeds(command(&server, &["project", "notify"], arguments, input))
+    };
+    let hook = Receiver::start();
+    let secret = private_file(dir.path(), "signing", "hunter2\n");
+    notify(&["add", "acme/app", "ada", "--kind", "mail"], "ada@example.com\n");
+    let board = ["add", "acme/app", "board", "--kind", "webhook", "--secret-file", &secret];
+    let said = notify(&board, hook.url());
+    assert!(!said.contains("hunter2"), "{said}");
+    assert_eq!(notify(&["test", "acme/app", "board"], ""), "The test message was taken.\n");
+    assert_eq!(hook.messages()[0]["type"], "ping");
+
+    let pipeline = submit();
+    let job = pipeline["workflows"][0]["jobs"][0]["id"].as_str().unwrap();
+    server.admin.post(&format!("/api/v3/jobs/{job}/approve"), serde_json::json!({}));
+    let content = relay.next_mail()["content"].as_str().unwrap().to_owned();
+    assert!(
+        content.contains("Subject: [russet] acme/app#2 on main: deploy succeeded"),
+        "{content}"
+    );
+    let event = wait_for("the webhook", || hook.messages().get(1).cloned());
+    assert_eq!(event["type"], "workflow-completed");
+    assert_eq!(event["workflow"]["status"], "success");
+    let table = notify(&["list", "acme/app"], "");
+    assert!(table.contains("ada@example.com") && table.contains("workflow-completed"), "{table}");
+    notify(&["remove", "acme/app", "ada"], "");
+    assert!(!notify(&["list", "acme/app"], "").contains("ada@example.com"));
 }
 
 #[test]

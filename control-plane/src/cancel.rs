@@ -5,11 +5,17 @@
 //! each. A server that is killed in between goes on when it starts again.
 
 use russet_protocol::ids::PipelineId;
+use russet_protocol::project_settings::SUPERSEDED_BY;
 
 use crate::contention;
 use crate::lifecycle::{move_group_on, move_on, stop_job};
 use crate::state::App;
-use crate::store::{StoreError, jobs, locks, pipelines, workflows};
+use crate::store::pipelines::NewPipeline;
+use crate::store::project_settings::{StoredSettings, Superseding};
+use crate::store::{StoreError, WriteTx, jobs, locks, pipelines, project_settings, workflows};
+
+/// Value of `pipeline.trigger_source` of pipelines that a schedule submits, as CircleCI has it.
+const SCHEDULED: &str = "scheduled_pipeline";
 
 /// Jobs that are ended in one transaction.
 const JOBS_PER_TRANSACTION: u32 = 200;
@@ -28,6 +34,46 @@ pub(crate) async fn cancel_pipeline(
     tx.commit().await?;
     stop_jobs(app, id).await?;
     Ok(true)
+}
+
+/// Marks the earlier pipelines of a branch that a new one supersedes, where the project wants that. The
+/// transaction has the project for itself, so that of two that are submitted at the same time the
+/// second sees the first.
+pub(crate) async fn begin_superseding(
+    tx: &mut WriteTx,
+    new: &NewPipeline,
+) -> Result<Vec<PipelineId>, StoreError> {
+    let Some(branch) = new.branch.as_deref().filter(|_| new.tag.is_none()) else {
+        return Ok(Vec::new());
+    };
+    let StoredSettings { settings, auto_cancel_ms } =
+        project_settings::get(tx, &new.project).await?;
+    let Some(since_ms) = auto_cancel_ms else { return Ok(Vec::new()) };
+    if branch == settings.default_branch || new.trigger_source.as_deref() == Some(SCHEDULED) {
+        return Ok(Vec::new());
+    }
+    let number = i64::try_from(new.number).unwrap_or(i64::MAX);
+    let (project, from_fork) = (new.project.as_str(), new.from_fork);
+    let by = Superseding { project, branch, number, from_fork, since_ms };
+    let earlier = project_settings::superseded(tx, by).await?;
+    for id in &earlier {
+        pipelines::begin_cancel(tx, id, &format!("{SUPERSEDED_BY}{}", new.number)).await?;
+    }
+    Ok(earlier)
+}
+
+/// Cancels the jobs of pipelines that were marked, in a task of its own: nobody waits for it.
+pub(crate) fn end_superseded(app: &App, marked: Vec<PipelineId>) {
+    let app = app.clone();
+    tokio::spawn(async move {
+        for id in marked {
+            tracing::info!(pipeline.id = %id, "a later pipeline of its branch supersedes it");
+            if let Err(error) = stop_jobs(&app, &id).await {
+                let error = russet_text::error_chain(&error);
+                tracing::error!(pipeline.id = %id, error, "cannot cancel a superseded pipeline; the next start of a server goes on");
+            }
+        }
+    });
 }
 
 /// Goes on with the pipelines that were being canceled when the server ended.

@@ -49,6 +49,8 @@ mod machines;
 mod mail;
 mod meters;
 pub mod moving;
+mod name_ids;
+mod notify;
 mod objects;
 mod oidc;
 mod orbs;

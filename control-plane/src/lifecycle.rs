@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use russet_protocol::admin::Job;
 use russet_protocol::ids::{JobId, PipelineId, WorkflowId};
 use russet_protocol::outcome::{Outcome, Phase};
+use russet_protocol::project_settings::canceled_by_text;
 
 use crate::admission;
 use crate::keeping::delete_objects;
@@ -21,11 +22,6 @@ use crate::store::{
     tasks, test_results, workflows,
 };
 use crate::text::{MESSAGE_LIMIT, cut_text, serial_wait};
-
-/// Reason of a cancel that somebody asked for.
-fn canceled_message(by: &str) -> String {
-    format!("canceled by {by}")
-}
 
 /// Lets a workflow do what follows from the states of its jobs.
 pub(crate) async fn move_on(
@@ -84,7 +80,7 @@ pub(crate) async fn move_on(
         return Box::pin(move_on(tx, workflow, pipeline, now_ms)).await;
     }
     if let Some(outcome) = next.outcome {
-        workflows::end(tx, workflow, outcome).await?;
+        workflows::end(tx, workflow, outcome, now_ms).await?;
     }
     Ok(())
 }
@@ -97,7 +93,7 @@ async fn end_canceled(
     now_ms: i64,
 ) -> Result<jobs::Of, StoreError> {
     jobs::set_decided_by(tx, job, by).await?;
-    let message = canceled_message(by);
+    let message = canceled_by_text(by);
     jobs::set_ended(tx, job, Outcome::Canceled, Some(&message), now_ms).await
 }
 
@@ -401,7 +397,7 @@ pub(crate) async fn stop_job(
         return end_canceled(tx, job, by, now_ms).await.map(Some);
     }
     jobs::set_decided_by(tx, job, by).await?;
-    let message = canceled_message(by);
+    let message = canceled_by_text(by);
     for (task, is_held) in &open {
         if *is_held {
             tasks::set_cancel(tx, task, &message).await?;

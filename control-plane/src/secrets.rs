@@ -48,6 +48,9 @@ pub(crate) enum Scope {
     AlertTarget,
     /// Git remote of a project.
     GitRemote,
+    /// A target of a project's notifications. Servers that know alerts alone cannot open it, so they
+    /// cannot send alerts to it.
+    NotifyTarget,
 }
 
 impl Scope {
@@ -58,6 +61,7 @@ impl Scope {
             Self::SshKeys => "ssh-keys",
             Self::AlertTarget => "alert-target",
             Self::GitRemote => "git-remote",
+            Self::NotifyTarget => "notify-target",
         }
     }
 }

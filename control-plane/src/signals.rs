@@ -77,6 +77,9 @@ pub(crate) const GRANTED: &str = "granted";
 /// Name under which it says that others may have granted one, which may be shorter than its own.
 pub(crate) const MAYBE_GRANTED: &str = "maybe";
 
+/// Name under which a server says that a message is to be delivered.
+pub(crate) const TO_DELIVER: &str = "deliver";
+
 /// All signals of a server.
 #[derive(Clone, Debug)]
 pub(crate) struct Bus {
@@ -90,6 +93,8 @@ pub(crate) struct Bus {
     pub(crate) people: Signals,
     /// Two names: [`GRANTED`], where a lease was granted here, and [`MAYBE_GRANTED`].
     pub(crate) leases: Signals,
+    /// One name, [`TO_DELIVER`]: there is a message for people's tools.
+    pub(crate) messages: Signals,
     /// Wake-ups that other servers are to be told.
     pub(crate) outbox: Outbox,
 }
@@ -103,6 +108,7 @@ impl Default for Bus {
             tasks: Signals::default(),
             people: Signals::default(),
             leases: Signals::default(),
+            messages: Signals::default(),
             outbox,
         }
     }
@@ -122,6 +128,9 @@ impl Bus {
         wakes.people.iter().for_each(|id| self.people.wake(id));
         if wakes.has_lease {
             self.leases.wake(GRANTED);
+        }
+        if wakes.has_message {
+            self.messages.wake(TO_DELIVER);
         }
         wakes
     }

@@ -30,6 +30,8 @@ pub(crate) struct Wakes {
     pub(crate) people: BTreeSet<String>,
     /// There is one more lease to watch. Not told to others: each server watches them all.
     pub(crate) has_lease: bool,
+    /// There is a message to deliver. Not told to others: this server delivers it.
+    pub(crate) has_message: bool,
 }
 
 impl Wakes {
@@ -168,6 +170,7 @@ mod tests {
             tasks: ["t".to_owned()].into(),
             people: ["u".to_owned()].into(),
             has_lease: false,
+            has_message: false,
         }
     }
 

@@ -15,6 +15,7 @@ mod keeping;
 mod lists;
 mod logins;
 mod namespaces;
+mod notifications;
 mod orbs;
 mod people;
 mod pipelines;

@@ -149,8 +149,17 @@ pub(crate) async fn main(command: AlertCommand) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn age_of(ms: u64) -> String {
+pub(super) fn age_of(ms: u64) -> String {
     format!("{} ago", numbers::duration_between(ms, numbers::now_ms()))
+}
+
+/// Returns the name of a protocol.
+pub(super) fn kind_text(kind: TargetKind) -> &'static str {
+    match kind {
+        TargetKind::Webhook => "webhook",
+        TargetKind::Mail => "mail",
+        TargetKind::Slack => "slack",
+    }
 }
 
 fn alerts_table(items: Vec<AlertItem>, all: bool) -> String {
@@ -170,14 +179,9 @@ fn alerts_table(items: Vec<AlertItem>, all: bool) -> String {
 fn targets_table(items: Vec<AlertTargetItem>) -> String {
     let mut table = Table::new(&["NAME", "KIND", "ADDRESS", "DELIVERED", "WAITING", "FAILURE"]);
     for item in items {
-        let kind = match item.kind {
-            TargetKind::Webhook => "webhook",
-            TargetKind::Mail => "mail",
-            TargetKind::Slack => "slack",
-        };
         table.row([
             item.name,
-            kind.to_owned(),
+            kind_text(item.kind).to_owned(),
             plain(&item.address),
             item.delivered_ms.map_or_else(|| "never".to_owned(), age_of),
             item.waiting.to_string(),

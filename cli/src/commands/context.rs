@@ -9,6 +9,8 @@ use russet_protocol::secret::Secret;
 use super::OutputArgs;
 use super::confirm::YesArgs;
 use super::connect::{self, ConnectCommand};
+use super::notify::{self, NotifyCommand};
+use super::project_settings::{self, SettingsCommand};
 use super::secret_input::{SecretArgs, read_secret_file, secret_text};
 use crate::client::{ConnectionArgs, Owner};
 use crate::error::{CliError, Result};
@@ -64,6 +66,12 @@ pub(crate) enum ProjectCommand {
     /// Manage the SSH keys that `add_ssh_keys` gives to steps of a project
     #[command(subcommand)]
     SshKey(SshKeyCommand),
+    /// Say who hears that workflows and jobs of a project ended
+    #[command(subcommand)]
+    Notify(NotifyCommand),
+    /// Show and change the settings of a project, as cancelling superseded pipelines
+    #[command(subcommand)]
+    Settings(SettingsCommand),
     /// Delete a project: its pipelines, caches, variables, SSH keys and settings
     Delete {
         /// The project
@@ -192,6 +200,8 @@ pub(crate) async fn run_project(command: ProjectCommand) -> Result<Exit> {
         ProjectCommand::Connect(command) => connect::main(command).await,
         ProjectCommand::Env(command) => run_env(command, Owner::Project).await,
         ProjectCommand::SshKey(command) => ssh_key(command).await,
+        ProjectCommand::Notify(command) => notify::main(command).await,
+        ProjectCommand::Settings(command) => project_settings::main(command).await,
         ProjectCommand::Delete { project, yes, connection } => {
             let client = connection.connect()?;
             yes.confirm(&format!("Delete the project {} with all that it has", plain(&project)))?;

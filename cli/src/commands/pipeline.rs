@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use russet_pipeline::Options;
 use russet_protocol::admin::{Job, Pipeline, RerunKind, SubmitRequest, Workflow};
 use russet_protocol::outcome::Phase;
+use russet_protocol::project_settings::{SUPERSEDED_BY, canceled_by_text};
 use russet_protocol::resource_class::ResourceClass;
 
 use super::OutputArgs;
@@ -284,7 +285,7 @@ fn pipeline_text(pipeline: &Pipeline) -> String {
         text.push_str(&format!("submitted by {}\n", render::plain(author)));
     }
     if let Some(by) = &pipeline.canceled_by {
-        text.push_str(&format!("canceled by {}\n", render::plain(by)));
+        text.push_str(&format!("{}\n", canceled_by_text(&render::plain(by))));
     }
     pipeline.workflows.iter().for_each(|workflow| text.push_str(&rerun_line(workflow)));
     let mut table = Table::new(&["WORKFLOW", "JOB", "STATE", "TIME", "ID"]);
@@ -338,7 +339,8 @@ pub(super) fn job_rows(table: &mut Table, workflow: &Workflow) {
 fn job_state(job: &Job) -> String {
     let mut state = job.phase.with_outcome(job.outcome).to_owned();
     if let Some(by) = &job.decided_by {
-        state.push_str(&format!(" by {}", render::plain(by)));
+        let link = if by.starts_with(SUPERSEDED_BY) { "," } else { " by" };
+        state.push_str(&format!("{link} {}", render::plain(by)));
     }
     if job.kept_from.is_some() {
         state.push_str(" (kept)");

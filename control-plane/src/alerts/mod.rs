@@ -15,9 +15,9 @@ use russet_protocol::alerts::{AlertChanges, AlertItem, AlertMessage};
 use russet_protocol::ids::{AlertId, MessageId};
 
 use self::decide::{Changes, Watcher};
-use crate::outbox::deliver_due;
+use crate::outbox::{deliver_due, deliver_promptly};
 use crate::state::App;
-use crate::store::{StoreError, WriteTx, alert_targets, alerts, outbox, servers};
+use crate::store::{StoreError, WriteTx, alert_targets, alerts, notify_targets, outbox, servers};
 use crate::text::rfc3339;
 
 /// Time between two looks at the farm, in milliseconds.
@@ -28,6 +28,9 @@ const ROUNDS_PER_REMOVAL: u64 = 240;
 
 /// Time for which ended alerts and delivered messages are kept, in milliseconds.
 const KEPT_MS: i64 = 30 * 24 * 3_600_000;
+
+/// Time for which the last outcome of a branch is known, in milliseconds.
+const OUTCOMES_KEPT_MS: i64 = 180 * 24 * 3_600_000;
 
 /// Pause after a failure of the database.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -56,6 +59,7 @@ pub(crate) async fn run_alerts(app: App) {
     };
     tokio::select! {
         () = watch => {}
+        () = deliver_promptly(&app) => {}
         () = app.closed() => {}
     }
 }
@@ -84,6 +88,8 @@ async fn look_around(app: &App, watcher: &mut Watcher, rounds: u64) -> Result<()
         let mut tx = app.store.write().await?;
         alerts::delete_old(&mut tx, before_ms).await?;
         outbox::delete_old(&mut tx, before_ms).await?;
+        let forgotten_ms = app.clock.wall_ms() - OUTCOMES_KEPT_MS;
+        notify_targets::forget_outcomes(&mut tx, forgotten_ms).await?;
         tx.commit().await?;
     }
     Ok(())
@@ -123,7 +129,8 @@ async fn put_into_outbox(
     data: AlertChanges,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    let message = message(CHANGED, data, now_ms);
+    let message = serde_json::to_string(&message(CHANGED, data, now_ms))
+        .map_err(|error| StoreError::Unreadable { what: format!("an alert: {error}") })?;
     for target in alert_targets::list(tx).await? {
         let id = MessageId::generate();
         outbox::insert(tx, id.as_str(), &target.item.name, &message, now_ms).await?;

@@ -3,6 +3,7 @@
 //! two send the same.
 
 mod address;
+mod content;
 mod retry;
 mod text;
 mod webhook;
@@ -12,17 +13,19 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use reqwest::header::RETRY_AFTER;
-use russet_protocol::alerts::{AlertMessage, TargetKind};
+use russet_protocol::alerts::TargetKind;
 use russet_protocol::secret::Secret;
 use serde::{Deserialize, Serialize};
 
+use self::content::Content;
 use crate::outgoing;
 use crate::secrets::{Owner, Scope};
+use crate::signals::TO_DELIVER;
 use crate::state::App;
 use crate::store::{StoreError, alert_targets, outbox};
 
 pub(crate) use address::{AddressError, check_url};
-pub(crate) use webhook::new_secret;
+pub(crate) use webhook::{new_plain_secret, new_secret};
 
 /// Messages that are sent at the same time, so that a target that does not answer delays no other.
 const MAX_PARALLEL: usize = 8;
@@ -51,13 +54,31 @@ pub(crate) struct Sealed {
     pub(crate) signing_secret: Option<Secret>,
 }
 
-/// Returns the place for which the secret part of a target is sealed.
+/// Returns the place for which the secret part of a target of alerts is sealed.
 pub(crate) fn seal_owner(name: &str) -> Owner<'_> {
     Owner { scope: Scope::AlertTarget, owner: name }
 }
 
+/// Returns the place for which the secret part of a target of a project is sealed, by its id.
+pub(crate) fn seal_owner_of_project(id: &str) -> Owner<'_> {
+    Owner { scope: Scope::NotifyTarget, owner: id }
+}
+
 /// Name under which the secret part of a target is sealed.
 pub(crate) const SEAL_NAME: &str = "address";
+
+/// Delivers messages as soon as a commit of this server has put them into the outbox.
+pub(crate) async fn deliver_promptly(app: &App) {
+    let mut woken = app.bus().messages.subscribe(TO_DELIVER);
+    loop {
+        woken.changed().await;
+        // What fails here is due again in the round of alerts.
+        if let Err(error) = deliver_due(app).await {
+            let error = russet_text::error_chain(&error);
+            tracing::error!(error, "cannot deliver messages; trying again in a moment");
+        }
+    }
+}
 
 /// Delivers what is due.
 pub(crate) async fn deliver_due(app: &App) -> Result<(), StoreError> {
@@ -93,7 +114,7 @@ async fn attempt(app: &App, due: outbox::Due) -> Result<(), StoreError> {
         Ok(()) => outbox::mark_done(&mut tx, &due.id, now_ms).await?,
         Err(error) => {
             let next_ms = retry::next_attempt(due.created_ms, due.attempts, now_ms);
-            tracing::warn!(target = due.target, %error, is_given_up = next_ms.is_none(), "an alert was not delivered");
+            tracing::warn!(target = due.target, %error, is_given_up = next_ms.is_none(), "a message was not delivered");
             outbox::mark_failed(&mut tx, &due.id, next_ms, now_ms, &error.to_string()).await?;
         }
     }
@@ -110,34 +131,40 @@ pub(crate) async fn send(
     let stored = {
         let failed = |error: StoreError| DeliveryError(russet_text::error_chain(&error));
         let mut conn = app.store.read().await.map_err(failed)?;
-        alert_targets::get(&mut conn, target).await.map_err(failed)?
+        alert_targets::addressee(&mut conn, target).await.map_err(failed)?
     };
     let stored = stored.ok_or_else(|| DeliveryError("the target was removed".to_owned()))?;
+    let unreadable = |_| DeliveryError("what is stored of it cannot be read".to_owned());
+    let content = Content::parse(payload).map_err(unreadable)?;
+    let owner = match (&stored.project, content.is_of_alerts()) {
+        (None, true) => seal_owner(target),
+        (Some(_), false) => seal_owner_of_project(target),
+        // An older server that uses the same database knows no targets but those of alerts.
+        _ => return Ok(()),
+    };
     let sealed = app
         .sealer
-        .open(seal_owner(target), SEAL_NAME, &stored.sealed)
+        .open(owner, SEAL_NAME, &stored.sealed)
         .map_err(|error| DeliveryError(error.to_string()))?;
-    let unreadable = |_| DeliveryError("what is stored of it cannot be read".to_owned());
     let sealed: Sealed = serde_json::from_str(sealed.expose()).map_err(unreadable)?;
-    let message: AlertMessage = serde_json::from_str(payload).map_err(unreadable)?;
-    match stored.item.kind {
+    match stored.kind {
         TargetKind::Webhook => {
-            let now = app.now_s();
-            let mut headers =
-                vec![("webhook-id", id.to_owned()), ("webhook-timestamp", now.to_string())];
-            if let Some(secret) = &sealed.signing_secret {
-                headers.push(("webhook-signature", webhook::signature(secret, id, now, payload)));
-            }
-            post(&sealed.address, payload.to_owned(), headers).await
+            let body = content.webhook_body(payload, app.public_url.as_deref());
+            let signer = webhook::Signer { secret: sealed.signing_secret.as_ref(), id };
+            let headers = match content.event_type() {
+                Some(event) => signer.circleci_headers(event, &body),
+                None => signer.standard_headers(app.now_s(), &body),
+            };
+            post(&sealed.address, body, headers).await
         }
         TargetKind::Slack => {
-            let text = text::escape_for_slack(&text::body(&message.data));
+            let text = text::escape_for_slack(&content.text(app.public_url.as_deref()));
             post(&sealed.address, serde_json::json!({ "text": text }).to_string(), Vec::new()).await
         }
         TargetKind::Mail => {
             let no_server = || DeliveryError("this server has no --mail-server".to_owned());
             let server = app.mail.as_ref().ok_or_else(no_server)?;
-            let (subject, text) = (text::subject(&message.data), text::body(&message.data));
+            let (subject, text) = (content.subject(), content.text(app.public_url.as_deref()));
             let sent = server.send(sealed.address.expose(), id, subject, text).await;
             sent.map_err(|error| DeliveryError(error.to_string()))
         }

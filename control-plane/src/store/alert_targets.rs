@@ -1,4 +1,5 @@
-//! Table `alert_targets`.
+//! Table `alert_targets`: who hears of alerts, and of the workflows and jobs of a project
+//! (`notify_targets.rs`).
 
 use russet_protocol::alerts::{AlertTargetItem, TargetKind};
 
@@ -6,14 +7,14 @@ use super::rows::{count_column, count_maybe, int_value};
 use super::sql::{Row, query};
 use super::{Conn, StoreError, WriteTx};
 
-/// A target with its sealed part.
+/// A target of alerts with its sealed part.
 #[derive(Debug)]
 pub(crate) struct StoredTarget {
     pub(crate) item: AlertTargetItem,
     pub(crate) sealed: Vec<u8>,
 }
 
-fn kind_name(kind: TargetKind) -> &'static str {
+pub(super) fn kind_name(kind: TargetKind) -> &'static str {
     match kind {
         TargetKind::Webhook => "webhook",
         TargetKind::Mail => "mail",
@@ -21,18 +22,21 @@ fn kind_name(kind: TargetKind) -> &'static str {
     }
 }
 
-fn target_from_row(row: &Row) -> Result<StoredTarget, StoreError> {
+pub(super) fn kind_column(row: &Row) -> Result<TargetKind, StoreError> {
     let kind: String = row.try_get("kind")?;
-    let kind = match kind.as_str() {
-        "webhook" => TargetKind::Webhook,
-        "mail" => TargetKind::Mail,
-        "slack" => TargetKind::Slack,
-        _ => return Err(StoreError::Unreadable { what: format!("the target kind `{kind}`") }),
-    };
+    match kind.as_str() {
+        "webhook" => Ok(TargetKind::Webhook),
+        "mail" => Ok(TargetKind::Mail),
+        "slack" => Ok(TargetKind::Slack),
+        _ => Err(StoreError::Unreadable { what: format!("the target kind `{kind}`") }),
+    }
+}
+
+fn target_from_row(row: &Row) -> Result<StoredTarget, StoreError> {
     Ok(StoredTarget {
         item: AlertTargetItem {
             name: row.try_get("name")?,
-            kind,
+            kind: kind_column(row)?,
             address: row.try_get("shown")?,
             created_ms: count_column(row, "created_ms")?,
             waiting: count_column(row, "waiting")?,
@@ -55,23 +59,54 @@ macro_rules! select_targets {
         )
     };
 }
+pub(super) use select_targets;
 
-/// Returns all targets, by name.
-pub(crate) async fn list(conn: &mut Conn) -> Result<Vec<StoredTarget>, StoreError> {
-    let rows = query(select_targets!("ORDER BY alert_targets.name")).fetch_all(conn).await?;
-    rows.iter().map(target_from_row).collect()
+/// Address of a target, as a message needs it.
+#[derive(Debug)]
+pub(crate) struct Addressee {
+    pub(crate) kind: TargetKind,
+    /// Project that it hears of. `None`: alerts.
+    pub(crate) project: Option<String>,
+    pub(crate) sealed: Vec<u8>,
 }
 
-/// Returns a target.
-pub(crate) async fn get(conn: &mut Conn, name: &str) -> Result<Option<StoredTarget>, StoreError> {
-    let row = query(select_targets!("WHERE alert_targets.name = $1"))
+/// Returns the address of a target of alerts, or of one of a project by its id.
+pub(crate) async fn addressee(
+    conn: &mut Conn,
+    name: &str,
+) -> Result<Option<Addressee>, StoreError> {
+    let row = query("SELECT kind, project, sealed FROM alert_targets WHERE name = $1")
         .bind(name)
         .fetch_optional(conn)
         .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Addressee {
+        kind: kind_column(&row)?,
+        project: row.try_get("project")?,
+        sealed: row.try_get("sealed")?,
+    }))
+}
+
+/// Returns all targets of alerts, by name.
+pub(crate) async fn list(conn: &mut Conn) -> Result<Vec<StoredTarget>, StoreError> {
+    let rows =
+        query(select_targets!("WHERE alert_targets.project IS NULL ORDER BY alert_targets.name"))
+            .fetch_all(conn)
+            .await?;
+    rows.iter().map(target_from_row).collect()
+}
+
+/// Returns a target of alerts.
+pub(crate) async fn get(conn: &mut Conn, name: &str) -> Result<Option<StoredTarget>, StoreError> {
+    let row =
+        query(select_targets!("WHERE alert_targets.name = $1 AND alert_targets.project IS NULL"))
+            .bind(name)
+            .fetch_optional(conn)
+            .await?;
     row.as_ref().map(target_from_row).transpose()
 }
 
-/// Adds a target. Returns false where there is one of this name.
+/// Adds a target of alerts. Returns false where there is one of this name.
 pub(crate) async fn insert(tx: &mut WriteTx, new: &StoredTarget) -> Result<bool, StoreError> {
     let done = query(
         "INSERT INTO alert_targets (name, kind, shown, sealed, created_ms) \

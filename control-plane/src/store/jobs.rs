@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::abilities::need_from_row;
 use super::rows::{count_column, count_maybe, int_value, json, keys, parse, parse_maybe, to_json};
 use super::sql::{Row, query};
-use super::{Conn, StoreError, WriteTx, artifacts, test_results};
+use super::{Conn, StoreError, WriteTx, artifacts, completions, test_results};
 use crate::scheduler::workflow::{Kind, Statuses};
 use crate::trace_events::Ended;
 
@@ -458,16 +458,20 @@ pub(crate) async fn set_ended(
 ) -> Result<Of, StoreError> {
     let row = query(
         "UPDATE jobs SET phase = 'ended', outcome = $1, message = $2, ended_ms = $3, rev = $4 \
-         WHERE id = $5 RETURNING workflow, pipeline, serial_group",
+         WHERE id = $5 RETURNING workflow, pipeline, serial_group, EXISTS (SELECT 1 \
+         FROM alert_targets AS t WHERE t.project = jobs.project AND t.hears_jobs = 1) AS is_heard",
     )
     .bind(outcome.as_str())
     .bind(message)
     .bind(now_ms)
     .bind(tx.rev())
     .bind(id.as_str())
-    .fetch_one(tx)
+    .fetch_one(&mut *tx)
     .await?;
     tx.note_ended(|| Ended::Job(id.clone()));
+    if row.try_get("is_heard")? {
+        completions::tell_of_job(tx, id, now_ms).await?;
+    }
     Ok(Of {
         workflow: row.try_get::<String>("workflow")?.into(),
         pipeline: row.try_get::<String>("pipeline")?.into(),

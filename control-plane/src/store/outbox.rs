@@ -1,10 +1,9 @@
-//! Table `outbox`: messages to targets of alerts.
+//! Table `outbox`: messages to targets.
 
-use super::rows::{count_column, to_json};
+use super::rows::count_column;
 use super::sql::query;
 use super::{Conn, StoreError, WriteTx};
 use crate::text::cut_text;
-use russet_protocol::alerts::AlertMessage;
 
 /// The most that is kept of the reason why a message was not taken, in bytes.
 const MAX_ERROR_BYTES: usize = 500;
@@ -20,20 +19,21 @@ pub(crate) struct Due {
     pub(crate) attempts: u32,
 }
 
-/// Puts a message for a target into the outbox.
+/// Puts a message for a target into the outbox, unless one of this id is there.
 pub(crate) async fn insert(
     tx: &mut WriteTx,
     id: &str,
     target: &str,
-    message: &AlertMessage,
+    payload: &str,
     now_ms: i64,
 ) -> Result<(), StoreError> {
     query(
-        "INSERT INTO outbox (id, target, payload, created_ms, next_ms) VALUES ($1, $2, $3, $4, $4)",
+        "INSERT INTO outbox (id, target, payload, created_ms, next_ms) VALUES ($1, $2, $3, $4, $4) \
+         ON CONFLICT (id) DO NOTHING",
     )
     .bind(id)
     .bind(target)
-    .bind(to_json(message)?)
+    .bind(payload)
     .bind(now_ms)
     .execute(tx)
     .await?;

@@ -28,6 +28,8 @@ pub(crate) struct NewPipeline {
     pub(crate) from_fork: bool,
     pub(crate) source: Option<SourceId>,
     pub(crate) author: Option<String>,
+    /// Value of `pipeline.trigger_source`; `None`: `api`.
+    pub(crate) trigger_source: Option<String>,
     pub(crate) warnings: Vec<String>,
     /// The `traceparent` of the call that submits it.
     pub(crate) trace_parent: Option<String>,
@@ -59,8 +61,8 @@ pub(crate) async fn insert(
     }
     query(
         "INSERT INTO pipelines (id, project, number, branch, tag, revision, repository_url, \
-         from_fork, source, created_ms, warnings, author, trace_parent, compile_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+         from_fork, source, created_ms, warnings, author, trace_parent, compile_ms, trigger_source) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
     )
     .bind(new.id.as_str())
     .bind(&new.project)
@@ -76,6 +78,7 @@ pub(crate) async fn insert(
     .bind(&new.author)
     .bind(&new.trace_parent)
     .bind(new.compile_ms)
+    .bind(&new.trigger_source)
     .execute(tx)
     .await?;
     tx.note_ended(|| Ended::Submit(new.id.clone()));

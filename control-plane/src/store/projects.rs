@@ -4,7 +4,7 @@ use russet_protocol::ids::PipelineId;
 
 use super::rows::{count_column, int_value};
 use super::sql::query;
-use super::{Conn, StoreError, WriteTx, unnamed};
+use super::{Conn, StoreError, WriteTx, notify_targets, project_settings, unnamed};
 use crate::people::Reach;
 
 /// Returns the names of all projects that have had a pipeline.
@@ -65,6 +65,8 @@ pub(crate) async fn begin_deletion(
     ] {
         query(statement).bind(project).execute(tx).await?;
     }
+    notify_targets::remove_of_project(tx, project).await?;
+    project_settings::remove(tx, project).await?;
     Ok(done.rows_affected() > 0)
 }
 

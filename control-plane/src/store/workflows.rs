@@ -9,7 +9,7 @@ use russet_protocol::outcome::{Outcome, Phase};
 use super::jobs::{self, NewJob};
 use super::rows::{count_maybe, keys, parse, parse_maybe};
 use super::sql::{Row, query};
-use super::{Conn, StoreError, WriteTx};
+use super::{Conn, StoreError, WriteTx, completions};
 use crate::trace_events::Ended;
 
 /// A workflow of a pipeline to add.
@@ -124,14 +124,22 @@ pub(crate) async fn end(
     tx: &mut WriteTx,
     id: &WorkflowId,
     outcome: Outcome,
+    now_ms: i64,
 ) -> Result<(), StoreError> {
-    query("UPDATE workflows SET phase = 'ended', outcome = $1, rev = $2 WHERE id = $3")
-        .bind(outcome.as_str())
-        .bind(tx.rev())
-        .bind(id.as_str())
-        .execute(tx)
-        .await?;
+    let row = query(
+        "UPDATE workflows SET phase = 'ended', outcome = $1, rev = $2 WHERE id = $3 \
+         RETURNING EXISTS (SELECT 1 FROM alert_targets AS t WHERE t.project = \
+         (SELECT p.project FROM pipelines AS p WHERE p.id = workflows.pipeline)) AS is_heard",
+    )
+    .bind(outcome.as_str())
+    .bind(tx.rev())
+    .bind(id.as_str())
+    .fetch_optional(&mut *tx)
+    .await?;
     tx.note_ended(|| Ended::Workflow(id.clone()));
+    if row.map(|row| row.try_get("is_heard")).transpose()?.unwrap_or(false) {
+        completions::tell_of_workflow(tx, id, now_ms).await?;
+    }
     Ok(())
 }
 

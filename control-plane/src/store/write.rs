@@ -103,6 +103,11 @@ impl WriteTx {
         self.wakes.has_lease = true;
     }
 
+    /// Once committed, wakes the one who delivers messages.
+    pub(crate) fn wake_messages(&mut self) {
+        self.wakes.has_message = true;
+    }
+
     /// Once committed, tells the other servers that a runner rests.
     pub(crate) fn tell_rest(&mut self, class: &str, runner: &str) {
         self.wakes.rests.insert((class.to_owned(), runner.to_owned()));

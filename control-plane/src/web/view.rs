@@ -5,6 +5,7 @@ use std::time::Duration;
 use russet_protocol::admin::{Job, Pipeline, RunnerItem, StepState, Workflow};
 use russet_protocol::machine::MachineState;
 use russet_protocol::outcome::{Outcome, Phase};
+use russet_protocol::project_settings::canceled_by_text;
 use russet_protocol::ssh::SshPhase;
 pub(super) use russet_text::{encode_path, format_size};
 use russet_text::{encode_segment, format_duration};
@@ -157,7 +158,7 @@ pub(super) fn decision(job: &Job) -> Option<String> {
     let done = match job.outcome {
         Some(Outcome::Success) if job.resource_class.is_none() => "approved",
         Some(Outcome::Unauthorized) => "denied",
-        Some(Outcome::Canceled) => "canceled",
+        Some(Outcome::Canceled) => return Some(canceled_by_text(by)),
         _ => "decided",
     };
     Some(format!("{done} by {by}"))

@@ -27,14 +27,14 @@ const ROUND: Duration = Duration::from_secs(15);
 
 /// A receiver of webhooks, which keeps what it took and refuses as often as it is told to.
 #[derive(Clone, Default)]
-struct Receiver {
-    taken: Arc<Mutex<Vec<(HeaderMap, Bytes)>>>,
+pub(crate) struct Receiver {
+    pub(crate) taken: Arc<Mutex<Vec<(HeaderMap, Bytes)>>>,
     refused: Arc<Mutex<Vec<HeaderMap>>>,
-    refusals: Arc<Mutex<u32>>,
+    pub(crate) refusals: Arc<Mutex<u32>>,
 }
 
 impl Receiver {
-    async fn start() -> (Self, String) {
+    pub(crate) async fn start() -> (Self, String) {
         let receiver = Self::default();
         let take = async |State(receiver): State<Self>, headers: HeaderMap, body: Bytes| {
             let mut refusals = receiver.refusals.lock().unwrap();
@@ -53,11 +53,11 @@ impl Receiver {
         (receiver, url)
     }
 
-    fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.taken.lock().unwrap().len()
     }
 
-    fn message(&self, number: usize) -> Value {
+    pub(crate) fn message(&self, number: usize) -> Value {
         serde_json::from_slice(&self.taken.lock().unwrap()[number].1).unwrap()
     }
 }
@@ -71,7 +71,7 @@ async fn add(server: &Harness, name: &str, kind: &str, address: &str) -> MadeAle
 ///
 /// A round gets a second of real time: a message that is on its way for longer than its attempt has by
 /// the clock of the test would be sent twice, as after a crash.
-async fn until(server: &Harness, mut is_there: impl FnMut() -> bool) {
+pub(crate) async fn until(server: &Harness, mut is_there: impl FnMut() -> bool) {
     let wait = async {
         loop {
             server.clock.advance(ROUND);

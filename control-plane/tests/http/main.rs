@@ -11,6 +11,7 @@ mod account;
 mod alerts;
 mod artifacts;
 mod audit;
+mod auto_cancel;
 mod availability;
 #[cfg(target_os = "linux")]
 mod browser;
@@ -36,6 +37,7 @@ mod lists;
 mod live;
 mod machines;
 mod metrics;
+mod notifications;
 mod objects;
 mod oidc;
 #[cfg(target_os = "linux")]

@@ -14,6 +14,8 @@ mod alerts;
 mod artifacts;
 #[path = "../http/audit.rs"]
 mod audit;
+#[path = "../http/auto_cancel.rs"]
+mod auto_cancel;
 #[path = "../http/availability.rs"]
 mod availability;
 mod beside;
@@ -62,6 +64,8 @@ mod live;
 mod machines;
 #[path = "../http/metrics.rs"]
 mod metrics;
+#[path = "../http/notifications.rs"]
+mod notifications;
 #[path = "../http/objects.rs"]
 mod objects;
 #[path = "../http/oidc.rs"]

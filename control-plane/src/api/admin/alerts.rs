@@ -65,7 +65,7 @@ pub(super) async fn add_target(
     Json(new): Json<NewAlertTarget, SMALL>,
 ) -> Result<(StatusCode, JsonAnswer<MadeAlertTarget>), ApiError> {
     check_name(&new.name)?;
-    let address = check_address(&app, &new)?;
+    let address = check_address(&app, new.kind, &new.address)?;
     let signing_secret = match new.kind {
         TargetKind::Webhook => Some(outbox::new_secret()?),
         TargetKind::Mail | TargetKind::Slack => None,
@@ -100,7 +100,7 @@ pub(super) async fn add_target(
     Ok((StatusCode::CREATED, JsonAnswer(MadeAlertTarget { target: stored.item, signing_secret })))
 }
 
-fn check_name(name: &str) -> Result<(), ApiError> {
+pub(super) fn check_name(name: &str) -> Result<(), ApiError> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.chars().all(is_plain) {
         return Err(ApiError::Bad(format!(
@@ -111,13 +111,17 @@ fn check_name(name: &str) -> Result<(), ApiError> {
 }
 
 /// Checks an address. Returns what people are shown of it.
-fn check_address(app: &App, new: &NewAlertTarget) -> Result<String, ApiError> {
-    let address = new.address.expose();
+pub(super) fn check_address(
+    app: &App,
+    kind: TargetKind,
+    address: &Secret,
+) -> Result<String, ApiError> {
+    let address = address.expose();
     if address.len() > MAX_ADDRESS_BYTES {
         return Err(ApiError::Bad(format!("the address is longer than {MAX_ADDRESS_BYTES} bytes")));
     }
     let refused = |error: AddressError| ApiError::Bad(error.to_string());
-    match new.kind {
+    match kind {
         TargetKind::Webhook | TargetKind::Slack => check_url(address).map_err(refused),
         TargetKind::Mail if app.mail.is_none() => {
             Err(ApiError::Bad("this server sends no mail: start it with --mail-server".to_owned()))

@@ -14,12 +14,14 @@ mod links;
 mod lists;
 mod machines;
 mod namespaces;
+mod notifications;
 mod orbs;
 pub(in crate::api) mod people;
 mod personal_keys;
 mod personal_tokens;
 mod pins;
 mod pipelines;
+mod project_settings;
 mod reruns;
 pub(in crate::api) mod resources;
 pub(in crate::api) mod runners;
@@ -110,6 +112,32 @@ pub(super) fn routes() -> Routes {
         .post("/api/v3/alert-targets", Operate, alerts::add_target)
         .delete("/api/v3/alert-targets/{name}", Operate, alerts::remove_target)
         .post("/api/v3/alert-targets/{name}/test", Operate, alerts::test_target)
+        .get(
+            "/api/v3/projects/{project}/notifications",
+            (Operate, Place::Project),
+            notifications::list,
+        )
+        .post(
+            "/api/v3/projects/{project}/notifications",
+            (Operate, Place::Project),
+            notifications::add,
+        )
+        .delete(
+            "/api/v3/projects/{project}/notifications/{name}",
+            (Operate, Place::Project),
+            notifications::remove,
+        )
+        .post(
+            "/api/v3/projects/{project}/notifications/{name}/test",
+            (Operate, Place::Project),
+            notifications::test,
+        )
+        .get("/api/v3/projects/{project}/settings", (Read, Place::Project), project_settings::get)
+        .put(
+            "/api/v3/projects/{project}/settings",
+            (Operate, Place::Project),
+            project_settings::put,
+        )
         .put("/api/v3/sources/{id}", Needs::Anywhere(Submit), sources::put)
         .post("/api/v3/sources/{id}/chunks", Needs::Anywhere(Submit), sources::put_source_chunks)
         .put("/api/v3/chunks", Needs::Anywhere(Submit), sources::put_chunks)
@@ -229,6 +257,12 @@ pub(super) fn routes() -> Routes {
     alerts::add_target,
     alerts::remove_target,
     alerts::test_target,
+    project_settings::get,
+    project_settings::put,
+    notifications::list,
+    notifications::add,
+    notifications::remove,
+    notifications::test,
     orbs::list,
     orbs::get,
     orbs::put,

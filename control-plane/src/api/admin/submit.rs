@@ -24,6 +24,7 @@ use crate::api::body::Json;
 use crate::api::error::ApiError;
 use crate::api::reach::Access;
 use crate::audit;
+use crate::cancel::{begin_superseding, end_superseded};
 use crate::clock::millis;
 use crate::contention;
 use crate::lifecycle::move_on;
@@ -35,6 +36,7 @@ use crate::store::jobs::{JobSpec, NewJob};
 use crate::store::pipelines::NewPipeline;
 use crate::store::workflows::NewWorkflow;
 use crate::store::{WriteTx, classes, pipelines, setups, sources, trigger_events, variables};
+use crate::text::{NAME_LIMIT, cut_text};
 use crate::traces::TraceParent;
 
 /// The longest name of a project, in bytes.
@@ -216,6 +218,7 @@ async fn try_as(
         from_fork: request.from_fork,
         source,
         author: author.map(|name| check_person(&name)).transpose()?,
+        trigger_source: trigger_source(request),
         warnings,
         trace_parent: call.trace_parent.clone(),
         compile_ms: millis(call.began.elapsed()),
@@ -225,6 +228,14 @@ async fn try_as(
     let trigger = call.trigger;
     contention::retry(|| insert_pipeline(app, request, (&new, trigger), later.as_ref(), reach))
         .await
+}
+
+/// Returns the value of `pipeline.trigger_source` that a submission brings along.
+fn trigger_source(request: &SubmitRequest) -> Option<String> {
+    match request.pipeline_values.get("pipeline.trigger_source")? {
+        ParameterValue::Text(text) => Some(cut_text(text, NAME_LIMIT).to_owned()),
+        ParameterValue::Boolean(_) | ParameterValue::Integer(_) => None,
+    }
 }
 
 /// Adds a pipeline, and starts what can start. `None` where another one has its number.
@@ -259,6 +270,7 @@ async fn insert_pipeline(
     {
         return Err(ApiError::Conflict("the trigger has a pipeline already".to_owned()));
     }
+    let superseded = begin_superseding(&mut tx, new).await?;
     if let Some(later) = later {
         setups::insert(&mut tx, id, later, reach).await?;
     }
@@ -268,6 +280,9 @@ async fn insert_pipeline(
     let pipeline = pipelines::get(&mut tx, id).await?.ok_or_else(|| no_such_pipeline(id))?;
     tx.tally().submitted();
     tx.commit().await?;
+    if !superseded.is_empty() {
+        end_superseded(app, superseded);
+    }
     Ok(Some(pipeline))
 }
 

@@ -7,11 +7,11 @@ use russet_protocol::admin::{ContextItem, VariableItem};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::orgs::ORGANIZATION;
 use super::uuid_of;
 use crate::api::error::ApiError;
 use crate::api::params::{Path, Query};
 use crate::api::reach::Access;
+use crate::name_ids::ORGANIZATION;
 use crate::secrets::{Owner, Scope};
 use crate::state::App;
 use crate::store::{Conn, variables};

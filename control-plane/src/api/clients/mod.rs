@@ -13,6 +13,7 @@ use russet_protocol::people::Permission::{Operate, Read, Submit};
 
 use super::admin::{resources, runners, tokens};
 use super::routes::Routes;
+use crate::name_ids::uuid_of;
 use crate::people::{Needs, Place};
 
 /// Routes of people's tools, then those that carry another token or none.
@@ -47,21 +48,6 @@ pub(super) fn routes() -> Routes {
         .get("/api/v2/launch-agent/download", Needs::ClassToken, download::find)
         .post("/api/v2/launch-agent/download", Needs::ClassToken, download::find)
         .get("/api/v2/launch-agent/releases/{version}/{file}", Needs::Nothing, download::get)
-}
-
-/// Returns the id of something that is known by its name here: clients want a UUID, the same each
-/// time.
-fn uuid_of(kind: &str, name: &str) -> String {
-    let mut bytes = blake3::derive_key(
-        "russet 2026-11 ids of names for public clients",
-        format!("{kind}\0{name}").as_bytes(),
-    );
-    // Version 8, which is for ids of one's own making, and the usual variant.
-    bytes[6] = bytes[6] & 0x0f | 0x80;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex: String = bytes.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| &hex[part]);
-    parts.join("-")
 }
 
 /// Requests and answers of these calls.

@@ -10,11 +10,9 @@ use super::uuid_of;
 use crate::api::error::ApiError;
 use crate::api::params::Query;
 use crate::api::reach::Access;
+use crate::name_ids::ORGANIZATION;
 use crate::state::App;
 use crate::store::projects;
-
-/// Id of the one organization. Clients need a UUID; what they call it does not matter.
-pub(super) const ORGANIZATION: &str = "4f7a3c1e-5d0b-8e26-9c3f-72757373e701";
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Filter {

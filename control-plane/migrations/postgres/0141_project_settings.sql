@@ -1,0 +1,7 @@
+-- Settings of a project. A later pipeline of a branch cancels the earlier ones that were submitted from `auto_cancel_ms` on;
+-- null: none. Never on the default branch.
+CREATE TABLE project_settings (
+    project TEXT COLLATE "C" PRIMARY KEY,
+    default_branch TEXT COLLATE "C" NOT NULL,
+    auto_cancel_ms BIGINT
+);

@@ -1,0 +1,35 @@
+//! Settings of a project.
+
+use serde::{Deserialize, Serialize};
+
+/// `GET` and `PUT /api/v3/projects/{project}/settings`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ProjectSettings {
+    /// Branch on which no pipeline is canceled by itself.
+    #[serde(default = "usual_branch")]
+    pub default_branch: String,
+    /// Cancel the earlier pipelines of a branch when a later one is submitted.
+    #[serde(default)]
+    pub auto_cancel: bool,
+}
+
+/// Beginning of what stands for the one who canceled a pipeline where a later one did, as
+/// `superseded by #12`.
+pub const SUPERSEDED_BY: &str = "superseded by #";
+
+/// Returns who or what canceled something, for people: `canceled by Ana`, `superseded by #12`.
+#[must_use]
+pub fn canceled_by_text(by: &str) -> String {
+    if by.starts_with(SUPERSEDED_BY) { by.to_owned() } else { format!("canceled by {by}") }
+}
+
+fn usual_branch() -> String {
+    "main".to_owned()
+}
+
+impl Default for ProjectSettings {
+    fn default() -> Self {
+        Self { default_branch: usual_branch(), auto_cancel: false }
+    }
+}
