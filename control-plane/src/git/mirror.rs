@@ -36,6 +36,22 @@ impl Mirror {
     pub(crate) async fn fetch_commit(
         &self,
         remote: &Remote,
+        wanted: (&str, &str),
+        settings: &GitSettings,
+        scratch: &Path,
+    ) -> Result<Option<String>, GitError> {
+        match self.try_fetch(remote, wanted, settings, scratch).await {
+            Err(GitError::Failed { said, .. }) if is_damage(&said) => {
+                std::fs::remove_dir_all(&self.path)?;
+                self.try_fetch(remote, wanted, settings, scratch).await
+            }
+            done => done,
+        }
+    }
+
+    async fn try_fetch(
+        &self,
+        remote: &Remote,
         (reference, revision): (&str, &str),
         settings: &GitSettings,
         scratch: &Path,
@@ -150,5 +166,32 @@ impl Mirror {
             Err(GitError::Failed { .. }) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// Returns true where git's words are about the mirror itself: a git that was killed leaves locks, and a full
+/// disk halves of files.
+fn is_damage(said: &str) -> bool {
+    const WORDS: [&str; 6] = [
+        ".lock",
+        "corrupt",
+        "bad object",
+        "loose object",
+        "shallow file has changed",
+        "not a git repository",
+    ];
+    WORDS.iter().any(|words| said.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_damage;
+
+    #[test]
+    fn a_lock_that_was_left_is_told_from_a_remote_that_refuses() {
+        assert!(is_damage("fatal: Unable to create '/m/shallow.lock': File exists."));
+        assert!(is_damage("error: object file objects/ab/cd is corrupt"));
+        assert!(!is_damage("fatal: Authentication failed for 'https://host/a'"));
+        assert!(!is_damage("fatal: couldn't find remote ref refs/heads/x"));
     }
 }

@@ -20,17 +20,15 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// Polls what is due, until the server stops.
 pub(crate) async fn run_polls(app: App) {
     loop {
+        // Before the look: what becomes due after it is not slept through.
+        let looked_ms = app.clock.steady_ms();
         if let Err(error) = poll_due(&app).await {
             let error = russet_text::error_chain(&error);
             tracing::error!(error, "cannot poll Git remotes; trying again");
         }
-        let until = app.clock.steady_ms() + millis(LOOK_INTERVAL);
-        let until = match next_due_in(&app).await {
-            Some(pause_ms) => until.min(app.clock.steady_ms().saturating_add(pause_ms)),
-            None => until,
-        };
+        let pause_ms = next_due_in(&app).await.unwrap_or(i64::MAX).min(millis(LOOK_INTERVAL));
         tokio::select! {
-            () = app.clock.sleep_until(until) => {}
+            () = app.clock.sleep_until(looked_ms.saturating_add(pause_ms)) => {}
             () = app.git.polls.notified() => {}
             () = app.closed() => return,
         }

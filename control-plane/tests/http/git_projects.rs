@@ -411,3 +411,21 @@ async fn a_server_that_is_stopped_in_between_builds_each_push_once() {
         assert_eq!(pipelines(&harness).await.len(), round + 1);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_with_a_lock_that_a_killed_git_left_is_made_anew() {
+    let repository = Repository::new();
+    let harness = start(|_| {}).await;
+    connect(&harness, json!({"url": repository.url()})).await;
+    for round in 1..=2 {
+        repository.commit(&format!("round {round}"));
+        repository.push("main");
+        poll(&harness).await;
+        let of = wait_for_ended(&harness, round).await;
+        assert_eq!(of.triggers[0].state, TriggerState::Built, "{:?}", of.triggers);
+        let mirrors = harness.dir.path().join("data/git/mirrors");
+        for mirror in std::fs::read_dir(mirrors).unwrap() {
+            std::fs::write(mirror.unwrap().path().join("shallow.lock"), "").unwrap();
+        }
+    }
+}

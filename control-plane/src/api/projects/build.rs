@@ -42,14 +42,15 @@ const MAX_SOURCE_BYTES: u64 = 8 << 30;
 /// Builds what triggers cause, until the server stops.
 pub(crate) async fn run_triggered_builds(app: App) {
     loop {
+        // Before the look: what becomes due after it is not slept through.
+        let looked_ms = app.clock.steady_ms();
         if let Err(error) = build_due(&app).await {
             let error = russet_text::error_chain(&error);
             tracing::error!(error, "cannot build what changed at Git remotes; trying again");
         }
-        let now_ms = app.clock.steady_ms();
         let pause_ms = next_due_in(&app).await.unwrap_or(i64::MAX).min(millis(LOOK_INTERVAL));
         tokio::select! {
-            () = app.clock.sleep_until(now_ms.saturating_add(pause_ms)) => {}
+            () = app.clock.sleep_until(looked_ms.saturating_add(pause_ms)) => {}
             () = app.git.builds.notified() => {}
             () = app.closed() => return,
         }
