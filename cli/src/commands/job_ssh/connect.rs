@@ -1,9 +1,7 @@
 //! The `ssh` of the person, started for a task, and again where the connection is lost.
 
 use std::io::IsTerminal as _;
-use std::path::Path;
 use std::process::ExitStatus;
-use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -11,14 +9,11 @@ use tokio::process::Command;
 use super::JobSshArgs;
 use super::arguments::{known_hosts, proxy_command, ssh_arguments};
 use super::proxy::{End, read_note};
-use super::waiting::wait_until_ready;
+use super::waiting::{wait_again, wait_until_ready};
 use crate::client::Client;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::render;
-
-/// Pause before it dials again.
-const REDIAL_PAUSE: Duration = Duration::from_secs(1);
 
 /// Exit status of `ssh` for its own errors.
 const SSH_FAILED: i32 = 255;
@@ -33,8 +28,20 @@ pub(super) async fn connect(client: &Client, args: &JobSshArgs, id: &str) -> Res
     let program = std::env::current_exe()
         .map_err(|error| CliError::local("could not find this program's own file", error))?;
     let redials = args.ssh_args.is_empty() && std::io::stdin().is_terminal();
+    let mut is_again = false;
     loop {
-        let item = wait_until_ready(client, id, args.node).await?;
+        let waiting = async {
+            if is_again {
+                wait_again(client, id, args.node).await
+            } else {
+                wait_until_ready(client, id, args.node).await
+            }
+        };
+        let item = tokio::select! {
+            item = waiting => item?,
+            // From the first `ssh` on it ends nothing by itself any more.
+            _ = tokio::signal::ctrl_c() => return Ok(Exit::Canceled),
+        };
         let text = known_hosts(&item).unwrap_or_default();
         std::fs::write(&hosts, text).map_err(|error| {
             CliError::local(format!("could not write {}", hosts.display()), error)
@@ -50,7 +57,7 @@ pub(super) async fn connect(client: &Client, args: &JobSshArgs, id: &str) -> Res
         );
         // A note is of one connection.
         drop(std::fs::remove_file(&note));
-        tokio::time::sleep(REDIAL_PAUSE).await;
+        is_again = true;
     }
 }
 

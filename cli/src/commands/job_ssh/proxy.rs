@@ -103,7 +103,11 @@ async fn dial_machine(client: &Client, args: &JobSshArgs) -> Result<Option<TcpSt
     if args.tunnel {
         return Ok(None);
     }
-    let items = client.job_ssh(&args.id).await?;
+    let items = match client.job_ssh(&args.id).await {
+        // The tunnel waits for a control plane that restarts.
+        Err(error) if error.transient => return Ok(None),
+        items => items?,
+    };
     let item = items.into_iter().find(|item| item.node_index == args.node);
     let ready = item.filter(|item| item.phase.is_reachable()).and_then(|item| item.ready);
     let address = ready.and_then(|ready| ready.address);
