@@ -222,8 +222,7 @@ async fn relay(
     let (mut parts, _) = request.into_parts();
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, app).await;
     let upgrade = upgrade.map_err(|error| ApiError::Bad(error.body_text()))?;
-    let peer =
-        dial_peer(app.tunnels.peer_client()?, peer_url, &path, &parts.headers, from).await?;
+    let peer = dial_peer(app.tunnels.peer_client()?, peer_url, &path, &parts.headers, from).await?;
     let (app, counted) = (app.clone(), app.tunnels.count());
     Ok(with_limits(upgrade).on_upgrade(async move |person: WebSocket| {
         let _counted = counted;

@@ -169,11 +169,8 @@ impl Manager {
     /// Says how it goes, to the control plane and on the machine.
     fn report(&self, hold: Option<&Hold>) {
         let (sessions, waiting) = (*self.connected.borrow(), hold.is_some());
-        let report = HoldReport {
-            waiting,
-            sessions,
-            remaining_ms: whole_millis(self.remaining(hold)),
-        };
+        let report =
+            HoldReport { waiting, sessions, remaining_ms: whole_millis(self.remaining(hold)) };
         let before = self.reports.send_replace(Some(report));
         let is_same = before.is_some_and(|it| (it.sessions, it.waiting) == (sessions, waiting));
         if !is_same {
