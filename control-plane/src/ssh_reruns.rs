@@ -13,7 +13,10 @@ use crate::clock::millis;
 use crate::public_key::{RefusedKey, read_public};
 use crate::state::App;
 use crate::store::ssh_accesses::{self, Access};
-use crate::store::{Conn, StoreError, WriteTx, classes, jobs, pipelines, user_ssh_keys};
+use crate::store::{Conn, StoreError, WriteTx, classes, jobs, pipelines, servers, user_ssh_keys};
+
+/// Schema from which on servers give tasks with SSH to runners that offer it, and to no other.
+const SSH_SCHEMA: i64 = 110;
 
 /// The most keys that may log in to a task.
 const MAX_KEYS: usize = 32;
@@ -51,6 +54,11 @@ pub(crate) enum SshRefusal {
         "there are more than {MAX_KEYS} keys; give fewer, or remove some by `russet ssh-key remove`"
     )]
     TooManyKeys,
+    #[error(
+        "servers of an older version use the database too ({0}), and would run the job without SSH; end \
+         them or give them this version, and try again"
+    )]
+    OlderServer(String),
     #[error("keys: {0}")]
     Key(#[from] RefusedKey),
     #[error(transparent)]
@@ -86,6 +94,7 @@ pub(crate) async fn grant_access(
 ) -> Result<(), SshRefusal> {
     let from_fork = check_class(tx, pipeline, job).await?;
     let Some(added) = added else { return Err(SshRefusal::NoTasks) };
+    exclude_older_servers(tx, app.between.silence_ms()).await?;
     let access = Access {
         user: wish.user.clone(),
         person: person.to_owned(),
@@ -94,6 +103,19 @@ pub(crate) async fn grant_access(
         longest_ms: positive_ms(app.ssh_hold.longest),
     };
     Ok(ssh_accesses::insert(tx, added, from_fork, &access).await?)
+}
+
+/// Refuses while a server is there that knows no SSH, and lets none come: it would hand the task out as one
+/// that nobody reaches.
+async fn exclude_older_servers(tx: &mut WriteTx, silence_ms: i64) -> Result<(), SshRefusal> {
+    if servers::min_schema(tx).await? >= SSH_SCHEMA {
+        return Ok(());
+    }
+    let older = servers::present_below(tx, SSH_SCHEMA, silence_ms).await?;
+    if !older.is_empty() {
+        return Err(SshRefusal::OlderServer(older.join(", ")));
+    }
+    Ok(servers::raise_min_schema(tx, SSH_SCHEMA).await?)
 }
 
 /// Returns the keys that are kept for somebody and those that they give, each once.

@@ -34,8 +34,8 @@ pub const ENABLE_STEP_NAME: &str = "Enable SSH";
 /// Name of the last step of a task with SSH, as CircleCI's.
 pub const WAIT_STEP_NAME: &str = "Wait for SSH";
 
-/// Longest time by which a hold is extended: by one request in the task, and in all at the control
-/// plane, in milliseconds. A day.
+/// Longest time by which a hold is extended in all: by requests in the task, and by those at the control
+/// plane, in milliseconds. A day each.
 pub const MAX_EXTENSION_MS: u64 = 24 * 3600 * 1000;
 
 /// Permission of the control plane to reach a task by SSH, in its config.
@@ -169,9 +169,6 @@ pub struct HoldReport {
     pub sessions: u32,
     /// Time until the hold ends if nothing changes, in milliseconds.
     pub remaining_ms: u64,
-    /// Time by which `circleci-agent ssh extend` extended it, in milliseconds, in all.
-    #[serde(default)]
-    pub extended_ms: u64,
 }
 
 /// What people asked of the hold, in the answer to a [`HoldReport`].

@@ -38,7 +38,7 @@ impl Client {
         by: &str,
         ssh: &SshRerun,
     ) -> Result<Workflow> {
-        let path = format!("/api/v3/jobs/{}/rerun?ssh=true", encode_segment(id));
+        let path = format!("/api/v3/jobs/{}/ssh/rerun", encode_segment(id));
         let request = self.request(Method::POST, &path).query(&rerun_query(kind, by));
         self.fetch(request.json(ssh)).await
     }

@@ -116,7 +116,7 @@ async fn wait_to_fit(app: &App, previous: Option<&str>) -> Result<Vec<ServerRow>
 }
 
 async fn say_present(app: &App, mut tx: WriteTx, is_first: bool) -> Result<(), StoreError> {
-    let arrival = Arrival { now_ms: app.clock.wall_ms(), is_first };
+    let arrival = Arrival { now_ms: app.clock.wall_ms(), schema: app.store.known(), is_first };
     let presence =
         servers::say_present(&mut tx, &app.server, app.between.silence_ms(), arrival).await?;
     tx.commit().await?;

@@ -11,7 +11,8 @@ use crate::{cancel, contention};
 pub(crate) async fn renew_presence(app: &App) -> Result<Presence, StoreError> {
     let say = async || {
         let mut tx = app.store.write().await?;
-        let arrival = Arrival { now_ms: app.clock.wall_ms(), is_first: false };
+        let (now_ms, schema) = (app.clock.wall_ms(), app.store.known());
+        let arrival = Arrival { now_ms, schema, is_first: false };
         let presence =
             servers::say_present(&mut tx, &app.server, app.between.silence_ms(), arrival).await?;
         tx.commit().await?;

@@ -40,6 +40,8 @@ pub(crate) struct Presence {
 pub(crate) struct Arrival {
     /// Time by its clock, in milliseconds since 1970.
     pub(crate) now_ms: i64,
+    /// Number of the last migration that it knows.
+    pub(crate) schema: i64,
     /// Set where it starts and no other is there.
     pub(crate) is_first: bool,
 }
@@ -48,6 +50,35 @@ pub(crate) struct Arrival {
 pub(crate) async fn min_schema(conn: &mut Conn) -> Result<i64, StoreError> {
     let row = query("SELECT min_schema FROM database_state WHERE id = 1").fetch_one(conn).await?;
     Ok(row.try_get("min_schema")?)
+}
+
+/// Returns the names of the servers that are there and do not know a schema. Until the end of the
+/// transaction none can begin to be.
+pub(crate) async fn present_below(
+    tx: &mut WriteTx,
+    schema: i64,
+    silence_ms: i64,
+) -> Result<Vec<String>, StoreError> {
+    lock_state(tx).await?;
+    let since = tx.database_ms().await?.saturating_sub(silence_ms);
+    let rows = query(
+        "SELECT coalesce(nullif(place, ''), id) AS name FROM servers \
+         WHERE seen_ms >= $1 AND coalesce(schema, 0) < $2 ORDER BY name",
+    )
+    .bind(since)
+    .bind(schema)
+    .fetch_all(tx)
+    .await?;
+    rows.iter().map(|row| Ok(row.try_get("name")?)).collect()
+}
+
+/// Lets no server use the database from now on that does not know a schema. Those that use it end.
+pub(crate) async fn raise_min_schema(tx: &mut WriteTx, schema: i64) -> Result<(), StoreError> {
+    query("UPDATE database_state SET min_schema = $1 WHERE id = 1 AND min_schema < $1")
+        .bind(schema)
+        .execute(tx)
+        .await?;
+    Ok(())
 }
 
 /// Returns the servers that have said within `silence_ms` that they are there. Until the end of the
@@ -102,8 +133,8 @@ pub(crate) async fn say_present(
         .execute(tx)
         .await?;
     query(
-        "INSERT INTO servers (id, version, objects, secrets, admin, seen_ms, place) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO UPDATE SET seen_ms = excluded.seen_ms",
+        "INSERT INTO servers (id, version, objects, secrets, admin, seen_ms, place, schema) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO UPDATE SET seen_ms = excluded.seen_ms",
     )
     .bind(&server.id)
     .bind(&server.version)
@@ -112,6 +143,7 @@ pub(crate) async fn say_present(
     .bind(&server.admin)
     .bind(now)
     .bind(&server.place)
+    .bind(arrival.schema)
     .execute(tx)
     .await?;
     let lost = query("DELETE FROM servers WHERE seen_ms < $1 RETURNING id")

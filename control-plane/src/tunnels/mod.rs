@@ -21,7 +21,7 @@ use tokio::sync::{oneshot, watch};
 use crate::signals::{Signals, Subscription};
 
 pub(crate) use pump::{Stop, close_with, join_sockets, keep_alive};
-pub(crate) use relay::{RELAYED_HEADER, RelayError, dial_peer, pass_bytes};
+pub(crate) use relay::{RELAYED_HEADER, RelayError, dial_peer, join_peer};
 
 /// The most connections of a task.
 const MAX_OPEN: usize = 10;

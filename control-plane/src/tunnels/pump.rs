@@ -59,8 +59,12 @@ fn pings() -> Interval {
 
 /// Closes a WebSocket, and says why.
 pub(crate) async fn close_with(to: &mut (impl Sink<Message> + Unpin), why: Stop) {
+    send_close(to, why.frame()).await;
+}
+
+async fn send_close(to: &mut (impl Sink<Message> + Unpin), frame: CloseFrame) {
     // One that takes nothing is dropped all the same.
-    drop(timeout(CLOSE_TIMEOUT, to.send(Message::Close(Some(why.frame())))).await);
+    drop(timeout(CLOSE_TIMEOUT, to.send(Message::Close(Some(frame)))).await);
 }
 
 /// Keeps a WebSocket alive that waits. Returns why it ended.
@@ -99,6 +103,33 @@ pub(crate) async fn join_sockets(
         why = pass(&mut from_person, &mut to_task) => why,
     };
     tokio::join!(close_with(&mut to_task, why), close_with(&mut to_person, why));
+    why
+}
+
+/// Passes bytes between a person's WebSocket and that of another server, as [`join_sockets`] does. What the
+/// other server says at the end is the person's to hear.
+pub(super) async fn join_with_peer(
+    person: WebSocket,
+    (mut to_peer, from_peer): (
+        impl Sink<Message> + Unpin,
+        impl Stream<Item = Result<Message, axum::Error>> + Unpin,
+    ),
+    stop: impl Future<Output = Stop>,
+) -> Stop {
+    let (mut to_person, mut from_person) = person.split();
+    let mut said = None;
+    let mut from_peer = from_peer.inspect(|message| {
+        if let Ok(Message::Close(Some(frame))) = message {
+            said = Some(frame.clone());
+        }
+    });
+    let why = tokio::select! {
+        why = stop => why,
+        why = pass(&mut from_peer, &mut to_person) => why,
+        why = pass(&mut from_person, &mut to_peer) => why,
+    };
+    let last = said.unwrap_or_else(|| why.frame());
+    tokio::join!(close_with(&mut to_peer, why), send_close(&mut to_person, last));
     why
 }
 

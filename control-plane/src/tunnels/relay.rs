@@ -1,20 +1,26 @@
-//! A person's connection that another server joins: bytes are passed to it as they are.
+//! A person's connection that another server joins: frames are passed to it one by one.
 //!
 //! Threat: that server trusts nothing of this one. It gets the person's own token and decides itself. What is
 //! dialled is what a server of the same database wrote there about itself, never what a caller says.
 
-use std::io;
 use std::time::Duration;
 
-use axum::http::StatusCode;
-use axum::http::header::{AUTHORIZATION, CONNECTION, HeaderMap, HeaderName, HeaderValue, UPGRADE};
-use axum::response::{IntoResponse as _, Response};
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
-use reqwest::Upgraded;
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use axum::http::header::{AUTHORIZATION, CONNECTION, HeaderMap, SEC_WEBSOCKET_ACCEPT, UPGRADE};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use futures_util::{SinkExt as _, StreamExt as _, future};
 use reqwest::redirect::Policy;
+use reqwest::{Response, Upgraded};
 use russet_protocol::ADMIN_TOKEN_HEADER;
 use russet_protocol::problem::Problem;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Message as PeerMessage, protocol::CloseFrame as PeerClose};
+
+use super::pump::{Stop, join_with_peer};
+use super::{MAX_BUFFER_BYTES, MAX_MESSAGE_BYTES};
 
 /// Header of a connection that another server passes on: it is passed on no further.
 pub(crate) const RELAYED_HEADER: &str = "russet-relayed";
@@ -25,12 +31,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 /// Timeout of the connection to it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Header with the proof that a WebSocket was meant (RFC 6455, section 4.2.2).
-const ACCEPT: HeaderName = axum::http::header::SEC_WEBSOCKET_ACCEPT;
-
-/// Headers of the person that are passed on: the token, and those of the WebSocket.
-const PASSED: [&str; 4] =
-    ["authorization", ADMIN_TOKEN_HEADER, "sec-websocket-key", "sec-websocket-version"];
+/// Headers of the person that are passed on: the token.
+const PASSED: [&str; 2] = ["authorization", ADMIN_TOKEN_HEADER];
 
 /// Reason why another server does not take a connection.
 #[derive(Debug, thiserror::Error)]
@@ -43,13 +45,8 @@ pub(crate) enum RelayError {
     Refused(String, String),
 }
 
-/// A connection that another server has taken.
-#[derive(Debug)]
-pub(crate) struct Dialled {
-    bytes: Upgraded,
-    /// Proof for the person's end that a WebSocket was meant.
-    accept: Option<HeaderValue>,
-}
+/// WebSocket of another server, which has taken a connection.
+pub(crate) type PeerSocket = WebSocketStream<Upgraded>;
 
 /// Makes the client that dials other servers. A connection that was dialled is one of SSH and of nothing
 /// after it, so none is kept.
@@ -72,59 +69,110 @@ pub(crate) async fn dial_peer(
     path: &str,
     headers: &HeaderMap,
     client: &str,
-) -> Result<Dialled, RelayError> {
-    let unreachable = |error: reqwest::Error| {
-        let error = russet_text::error_chain(&error.without_url());
-        RelayError::Unreachable(peer_url.to_owned(), error)
-    };
+) -> Result<PeerSocket, RelayError> {
+    let unreachable = |words: String| RelayError::Unreachable(peer_url.to_owned(), words);
+    let failed =
+        |error: reqwest::Error| unreachable(russet_text::error_chain(&error.without_url()));
+    let key = generate_key();
     let mut request = http
         .get(format!("{peer_url}{path}"))
         .header(CONNECTION, "Upgrade")
         .header(UPGRADE, "websocket")
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-key", &key)
         .header(RELAYED_HEADER, "1")
         .header("x-forwarded-for", client);
-    for name in PASSED {
-        if let Some(value) = headers.get(name) {
-            let mut value = value.clone();
-            value.set_sensitive(name == AUTHORIZATION.as_str() || name == ADMIN_TOKEN_HEADER);
-            request = request.header(name, value);
-        }
+    for (name, value) in PASSED.iter().filter_map(|name| Some((name, headers.get(*name)?))) {
+        request = request.header(HeaderName::from_static(name), secret(value, name));
     }
     let answer = match tokio::time::timeout(CALL_TIMEOUT, request.send()).await {
-        Ok(answer) => answer.map_err(unreachable)?,
+        Ok(answer) => answer.map_err(failed)?,
         Err(_) => {
             let seconds = CALL_TIMEOUT.as_secs();
-            let words = format!("it did not answer within {seconds} s");
-            return Err(RelayError::Unreachable(peer_url.to_owned(), words));
+            return Err(unreachable(format!("it did not answer within {seconds} s")));
         }
     };
+    check_answer(&answer, &key).map_err(unreachable)?;
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-        let status = answer.status();
-        let problem = answer.json::<Problem>().await;
-        let words = problem.map_or_else(|_| status.to_string(), |problem| problem.message);
-        return Err(RelayError::Refused(peer_url.to_owned(), words));
+        return Err(RelayError::Refused(peer_url.to_owned(), read_refusal(answer).await));
     }
-    let accept = answer.headers().get(ACCEPT).cloned();
-    Ok(Dialled { bytes: answer.upgrade().await.map_err(unreachable)?, accept })
+    let bytes = answer.upgrade().await.map_err(failed)?;
+    Ok(PeerSocket::from_raw_socket(bytes, Role::Client, Some(limits())).await)
 }
 
-impl Dialled {
-    /// Returns the answer to the person whose connection is to be passed on, and the other server's end.
-    pub(crate) fn into_answer(self) -> (Response, Upgraded) {
-        let mut answer = StatusCode::SWITCHING_PROTOCOLS.into_response();
-        let headers = answer.headers_mut();
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-        if let Some(accept) = self.accept {
-            headers.insert(ACCEPT, accept);
-        }
-        (answer, self.bytes)
+fn secret(value: &HeaderValue, name: &str) -> HeaderValue {
+    let mut value = value.clone();
+    value.set_sensitive(name == AUTHORIZATION.as_str() || name == ADMIN_TOKEN_HEADER);
+    value
+}
+
+/// Checks that whoever switches to a WebSocket has read this very request (RFC 6455, section 4.1).
+fn check_answer(answer: &Response, key: &str) -> Result<(), String> {
+    let accepted = answer.headers().get(SEC_WEBSOCKET_ACCEPT);
+    let is_ours = accepted.is_some_and(|it| it == derive_accept_key(key.as_bytes()).as_str());
+    if answer.status() == StatusCode::SWITCHING_PROTOCOLS && !is_ours {
+        return Err("its answer is not that of a WebSocket".to_owned());
+    }
+    Ok(())
+}
+
+async fn read_refusal(answer: Response) -> String {
+    let status = answer.status();
+    let problem = answer.json::<Problem>().await;
+    problem.map_or_else(|_| status.to_string(), |problem| problem.message)
+}
+
+fn limits() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .write_buffer_size(MAX_BUFFER_BYTES)
+        .max_write_buffer_size(MAX_BUFFER_BYTES + MAX_MESSAGE_BYTES)
+        .max_message_size(Some(MAX_MESSAGE_BYTES))
+        .max_frame_size(Some(MAX_MESSAGE_BYTES))
+}
+
+/// Passes bytes between a person's connection and another server until one of them ends or `stop` is done.
+pub(crate) async fn join_peer(
+    person: WebSocket,
+    peer: PeerSocket,
+    stop: impl Future<Output = Stop>,
+) -> Stop {
+    let (to_peer, from_peer) = peer.split();
+    let to_peer = to_peer
+        .sink_map_err(axum::Error::new)
+        .with(|message| future::ready(Ok::<_, axum::Error>(for_peer(message))));
+    let from_peer = from_peer.filter_map(|message| {
+        future::ready(match message {
+            Ok(message) => of_peer(message).map(Ok),
+            Err(error) => Some(Err(axum::Error::new(error))),
+        })
+    });
+    join_with_peer(person, (to_peer, from_peer), stop).await
+}
+
+fn for_peer(message: Message) -> PeerMessage {
+    match message {
+        Message::Text(text) => PeerMessage::text(text.as_str()),
+        Message::Binary(bytes) => PeerMessage::Binary(bytes),
+        Message::Ping(bytes) => PeerMessage::Ping(bytes),
+        Message::Pong(bytes) => PeerMessage::Pong(bytes),
+        Message::Close(frame) => PeerMessage::Close(frame.map(|frame| PeerClose {
+            code: frame.code.into(),
+            reason: frame.reason.as_str().into(),
+        })),
     }
 }
 
-/// Passes bytes between a person's connection and another server until one of them ends.
-pub(crate) async fn pass_bytes(person: OnUpgrade, mut peer: Upgraded) -> io::Result<()> {
-    let person = person.await.map_err(io::Error::other)?;
-    let mut person = TokioIo::new(person);
-    tokio::io::copy_bidirectional(&mut person, &mut peer).await.map(drop)
+/// Returns a message of another server; none for a part of one, which is never read.
+fn of_peer(message: PeerMessage) -> Option<Message> {
+    Some(match message {
+        PeerMessage::Text(text) => Message::Text(text.as_str().into()),
+        PeerMessage::Binary(bytes) => Message::Binary(bytes),
+        PeerMessage::Ping(bytes) => Message::Ping(bytes),
+        PeerMessage::Pong(bytes) => Message::Pong(bytes),
+        PeerMessage::Close(frame) => Message::Close(frame.map(|frame| CloseFrame {
+            code: frame.code.into(),
+            reason: frame.reason.as_str().into(),
+        })),
+        PeerMessage::Frame(_) => return None,
+    })
 }

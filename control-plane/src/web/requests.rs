@@ -55,7 +55,7 @@ pub(super) fn call_for(action: Action, fields: &Fields, by: &str) -> Result<Call
         Action::CancelJob => named(format!("/api/v3/jobs/{id}/cancel")),
         Action::RerunJob => named(format!("/api/v3/jobs/{id}/rerun")),
         Action::RerunFailedTests => named(format!("/api/v3/jobs/{id}/rerun?failed_tests=true")),
-        Action::RerunWithSsh => named(format!("/api/v3/jobs/{id}/rerun?ssh=true")),
+        Action::RerunWithSsh => named(format!("/api/v3/jobs/{id}/ssh/rerun")),
         Action::ExtendSsh => Call {
             body: json!({"by_ms": EXTENSION_MS}),
             ..named(format!("/api/v3/jobs/{id}/ssh/extend"))

@@ -48,8 +48,8 @@ impl Harness {
         self.agent(answer.json().await.unwrap())
     }
 
-    fn rerun_with_ssh(&self, token: &str, job: &str, keys: &[&str]) -> RequestBuilder {
-        self.with_token(token, Method::POST, &format!("/api/v3/jobs/{job}/rerun?ssh=true"))
+    pub(crate) fn rerun_with_ssh(&self, token: &str, job: &str, keys: &[&str]) -> RequestBuilder {
+        self.with_token(token, Method::POST, &format!("/api/v3/jobs/{job}/ssh/rerun"))
             .json(&json!({"keys": keys}))
     }
 

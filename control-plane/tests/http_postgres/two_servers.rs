@@ -10,6 +10,7 @@ use russet_protocol::outcome::{Outcome, Phase};
 use russet_protocol::runner::HeartbeatResponse;
 use serde_json::json;
 
+use crate::ssh::key;
 use crate::ssh_tunnel::{closed, held_task, next, opened, send};
 use crate::support::{
     Agent, CLASS, Harness, LEASE, LIMIT, ONE_JOB, ok, output_of, refused, workflow,
@@ -343,8 +344,8 @@ async fn a_session_that_was_ended_at_one_server_is_soon_worth_nothing_at_the_oth
     ok(other.as_admin(Method::GET, "/api/v3/pipelines")).await;
 }
 
-#[tokio::test]
-async fn a_person_at_one_server_reaches_a_task_that_waits_at_another() {
+/// Two servers, the first of which the second reaches.
+async fn two_peers() -> Option<(Harness, Harness)> {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap();
     drop(free);
@@ -353,7 +354,13 @@ async fn a_person_at_one_server_reaches_a_task_that_waits_at_another() {
         settings.peer_url = Some(format!("http://{address}/"));
     })
     .await;
-    let Some(other) = one.start_beside(|_| {}).await else { return };
+    let other = one.start_beside(|_| {}).await?;
+    Some((one, other))
+}
+
+#[tokio::test]
+async fn a_person_at_one_server_reaches_a_task_that_waits_at_another() {
+    let Some((one, other)) = two_peers().await else { return };
     let (anna, job, agent) = held_task(&one).await;
     let mut task = one.wait_as(&agent).await;
     let mut person = other.dial_task(&anna, &job).await.unwrap();
@@ -373,4 +380,41 @@ async fn a_person_at_one_server_reaches_a_task_that_waits_at_another() {
     assert_eq!(status.as_u16(), 503);
     assert!(why.contains("--peer-url"), "{why}");
     assert!(other.dial_task(&anna, &job).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_person_who_is_passed_on_is_told_which_of_the_two_servers_restarts() {
+    for home_stops in [false, true] {
+        let Some((one, other)) = two_peers().await else { return };
+        let (anna, job, agent) = held_task(&one).await;
+        let mut task = one.wait_as(&agent).await;
+        let mut person = other.dial_task(&anna, &job).await.unwrap();
+        opened(&mut task).await;
+        let stops = if home_stops { one } else { other };
+        stops.stop.send(()).unwrap();
+        let (code, reason) = closed(&mut person).await;
+        assert_eq!((code, reason.contains("dial again")), (1012, true), "{reason}");
+        assert_eq!(closed(&mut task).await.0, if home_stops { 1012 } else { 1000 });
+        tokio::time::timeout(LIMIT, stops.running).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_ssh_beside_this_one_refuses_the_rerun_and_none_comes_afterwards() {
+    let Some((one, other)) = two(|_| {}).await else { return };
+    let token = one.ssh_class(false).await;
+    let anna = one.account("anna", Some("member"), &["read", "submit"]).await;
+    let pipeline = one.submit(ONE_JOB).await;
+    one.claim(&token).await.unwrap().finish(Outcome::Failed).await;
+    let job = pipeline.workflows[0].jobs[0].id.to_string();
+    let rerun = || one.rerun_with_ssh(&anna, &job, &[key("ed25519")]);
+    // What a server of the version before leaves in the table.
+    one.dir.sql("UPDATE servers SET schema = NULL, place = 'old:8080' WHERE id = (SELECT min(id) FROM servers)").await;
+    let problem = refused(rerun(), 409).await;
+    let message = problem["message"].as_str().unwrap();
+    assert!(message.contains("older version") && message.contains("old:8080"), "{message}");
+    one.dir.sql("UPDATE servers SET schema = 110").await;
+    ok(rerun()).await;
+    assert_eq!(one.dir.count("SELECT min_schema FROM database_state").await, 110);
+    drop(other);
 }

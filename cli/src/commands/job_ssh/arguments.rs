@@ -9,16 +9,8 @@ use std::path::Path;
 
 use russet_protocol::ssh::SshItem;
 
+use super::JobSshArgs;
 use crate::commands::quoted_for_shell;
-
-/// Way to a task.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    /// Straight to the machine.
-    Direct { host: String, port: u16 },
-    /// Through the control plane, by this command.
-    Tunnel(String),
-}
 
 /// Returns the name under which the task's host key is known.
 pub(super) fn host_alias(item: &SshItem) -> String {
@@ -39,20 +31,16 @@ pub(super) fn read_address(text: &str) -> Option<(String, u16)> {
     (!host.is_empty() && !host.starts_with('-')).then(|| (host.to_owned(), port))
 }
 
-/// Returns the command that `ssh` runs for a connection through the control plane.
-pub(super) fn proxy_command(program: &Path, id: &str, node: u32, note: &Path) -> String {
-    let words = [
-        program.to_string_lossy().as_ref(),
-        "job",
-        "ssh",
-        "--proxy",
-        "--node",
-        &node.to_string(),
-        "--note",
-        note.to_string_lossy().as_ref(),
-        id,
-    ]
-    .map(quoted_for_shell);
+/// Returns the command that `ssh` runs for a connection.
+pub(super) fn proxy_command(program: &Path, args: &JobSshArgs, id: &str, note: &Path) -> String {
+    let (program, note) = (program.to_string_lossy(), note.to_string_lossy());
+    let node = args.node.to_string();
+    let mut words = vec![&*program, "job", "ssh", "--proxy", "--node", &node, "--note", &note];
+    if args.tunnel {
+        words.push("--tunnel");
+    }
+    words.push(id);
+    let words: Vec<String> = words.into_iter().map(quoted_for_shell).collect();
     // `ssh` replaces what follows a percent sign.
     words.join(" ").replace('%', "%%")
 }
@@ -61,7 +49,7 @@ pub(super) fn proxy_command(program: &Path, id: &str, node: u32, note: &Path) ->
 pub(super) fn ssh_arguments(
     item: &SshItem,
     known_hosts: &Path,
-    way: &Way,
+    proxy_command: &str,
     of_person: &[OsString],
 ) -> Vec<OsString> {
     let alias = host_alias(item);
@@ -69,7 +57,7 @@ pub(super) fn ssh_arguments(
     // Quoted for the reader of options, which splits at spaces.
     let file =
         format!("UserKnownHostsFile=\"{}\"", known_hosts.display().to_string().replace('%', "%%"));
-    let mut options = vec![
+    let options = [
         format!("HostKeyAlias={alias}"),
         file,
         "GlobalKnownHostsFile=/dev/null".to_owned(),
@@ -80,15 +68,8 @@ pub(super) fn ssh_arguments(
         // One that is shared would outlive the task.
         "ControlPath=none".to_owned(),
         format!("User={user}"),
+        format!("ProxyCommand={proxy_command}"),
     ];
-    match way {
-        Way::Direct { host, port } => {
-            options.push(format!("HostName={host}"));
-            options.push(format!("Port={port}"));
-            options.push("ProxyCommand=none".to_owned());
-        }
-        Way::Tunnel(command) => options.push(format!("ProxyCommand={command}")),
-    }
     let options = options.into_iter().flat_map(|option| [OsString::from("-o"), option.into()]);
     options.chain([OsString::from(alias)]).chain(of_person.iter().cloned()).collect()
 }
@@ -99,7 +80,10 @@ mod tests {
 
     use russet_protocol::ssh::{SshItem, SshPhase, SshReady};
 
-    use super::{Way, known_hosts, proxy_command, read_address, ssh_arguments};
+    use clap::Parser as _;
+
+    use super::super::JobSshArgs;
+    use super::{known_hosts, proxy_command, read_address, ssh_arguments};
 
     fn item() -> SshItem {
         SshItem {
@@ -122,9 +106,8 @@ mod tests {
     #[test]
     fn the_host_key_is_pinned_and_the_persons_arguments_come_last() {
         assert_eq!(known_hosts(&item()).unwrap(), "russet-0199 ssh-ed25519 AAAA\n");
-        let way = Way::Tunnel("russet job ssh --proxy 0199".to_owned());
-        let all =
-            ssh_arguments(&item(), Path::new("/tmp/a b/known"), &way, &["-v".into(), "id".into()]);
+        let (known, of_person) = (Path::new("/tmp/a b/known"), ["-v".into(), "id".into()]);
+        let all = ssh_arguments(&item(), known, "russet job ssh --proxy 0199", &of_person);
         let all: Vec<&str> = all.iter().map(|word| word.to_str().unwrap()).collect();
         for option in [
             "HostKeyAlias=russet-0199",
@@ -139,25 +122,31 @@ mod tests {
     }
 
     #[test]
-    fn a_direct_way_takes_no_proxy_of_the_persons_configuration() {
-        let way = Way::Direct { host: "mini.local".to_owned(), port: 2222 };
-        let all = ssh_arguments(&item(), Path::new("/k"), &way, &[]);
-        for option in ["HostName=mini.local", "Port=2222", "ProxyCommand=none"] {
-            assert!(all.iter().any(|word| word == option), "{option}");
-        }
+    fn addresses_are_a_host_and_a_port() {
         assert_eq!(read_address("[::1]:22"), Some(("::1".to_owned(), 22)));
+        assert_eq!(read_address("mini.local:2222"), Some(("mini.local".to_owned(), 2222)));
         for bad in ["mini", ":22", "mini:x", "-oProxyCommand=x:22"] {
             assert_eq!(read_address(bad), None, "{bad}");
         }
     }
 
     #[test]
-    fn the_command_for_the_tunnel_is_words_of_a_shell_and_no_tokens_of_ssh() {
-        let command =
-            proxy_command(Path::new("/opt/my apps/russet"), "a%h'b", 2, Path::new("/tmp/n"));
+    fn the_command_for_a_connection_is_words_of_a_shell_and_no_tokens_of_ssh() {
+        let command = |options: &[&str]| {
+            let words = [&["test", "--node", "2"], options, &["a"]].concat();
+            let args = Words::parse_from(words).args;
+            proxy_command(Path::new("/opt/my apps/russet"), &args, "a%h'b", Path::new("/tmp/n"))
+        };
         assert_eq!(
-            command,
+            command(&[]),
             r"'/opt/my apps/russet' job ssh '--proxy' '--node' 2 '--note' /tmp/n 'a%%h'\''b'"
         );
+        assert!(command(&["--tunnel"]).contains(" '--tunnel' 'a%%h"));
+    }
+
+    #[derive(clap::Parser)]
+    struct Words {
+        #[command(flatten)]
+        args: JobSshArgs,
     }
 }

@@ -1,30 +1,19 @@
 //! The `ssh` of the person, started for a task, and again where the connection is lost.
 
 use std::io::IsTerminal as _;
-use std::path::Path;
 use std::process::ExitStatus;
-use std::time::Duration;
 
-use russet_protocol::ssh::SshItem;
 use tempfile::TempDir;
-use tokio::net::TcpStream;
 use tokio::process::Command;
-use tokio::time::timeout;
 
 use super::JobSshArgs;
-use super::arguments::{Way, known_hosts, proxy_command, read_address, ssh_arguments};
+use super::arguments::{known_hosts, proxy_command, ssh_arguments};
 use super::proxy::{End, read_note};
-use super::waiting::wait_until_ready;
+use super::waiting::{wait_again, wait_until_ready};
 use crate::client::Client;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
-use crate::render::{self, plain};
-
-/// Timeout of a look whether the machine itself can be reached.
-const DIRECT_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// Pause before it dials again.
-const REDIAL_PAUSE: Duration = Duration::from_secs(1);
+use crate::render;
 
 /// Exit status of `ssh` for its own errors.
 const SSH_FAILED: i32 = 255;
@@ -36,15 +25,29 @@ pub(super) async fn connect(client: &Client, args: &JobSshArgs, id: &str) -> Res
         .tempdir()
         .map_err(|error| CliError::local("could not make a directory for the host key", error))?;
     let (hosts, note) = (dir.path().join("known_hosts"), dir.path().join("end"));
+    let program = std::env::current_exe()
+        .map_err(|error| CliError::local("could not find this program's own file", error))?;
     let redials = args.ssh_args.is_empty() && std::io::stdin().is_terminal();
+    let mut is_again = false;
     loop {
-        let item = wait_until_ready(client, id, args.node).await?;
+        let waiting = async {
+            if is_again {
+                wait_again(client, id, args.node).await
+            } else {
+                wait_until_ready(client, id, args.node).await
+            }
+        };
+        let item = tokio::select! {
+            item = waiting => item?,
+            // From the first `ssh` on it ends nothing by itself any more.
+            _ = tokio::signal::ctrl_c() => return Ok(Exit::Canceled),
+        };
         let text = known_hosts(&item).unwrap_or_default();
         std::fs::write(&hosts, text).map_err(|error| {
             CliError::local(format!("could not write {}", hosts.display()), error)
         })?;
-        let way = find_way(args, &item, id, &note).await?;
-        let status = run_client(args, ssh_arguments(&item, &hosts, &way, &args.ssh_args)).await?;
+        let proxy = proxy_command(&program, args, id, &note);
+        let status = run_client(args, ssh_arguments(&item, &hosts, &proxy, &args.ssh_args)).await?;
         let is_lost = status.code() == Some(SSH_FAILED) && read_note(&note) == Some(End::Lost);
         if !(redials && is_lost) {
             return end_with(status, dir);
@@ -54,26 +57,8 @@ pub(super) async fn connect(client: &Client, args: &JobSshArgs, id: &str) -> Res
         );
         // A note is of one connection.
         drop(std::fs::remove_file(&note));
-        tokio::time::sleep(REDIAL_PAUSE).await;
+        is_again = true;
     }
-}
-
-/// Chooses the way: straight to the machine, where its owner opened a port and it can be reached from here.
-async fn find_way(args: &JobSshArgs, item: &SshItem, id: &str, note: &Path) -> Result<Way> {
-    let address = item.ready.as_ref().and_then(|ready| ready.address.as_deref());
-    if let Some((host, port)) = address.filter(|_| !args.tunnel).and_then(read_address) {
-        let dialled = timeout(DIRECT_TIMEOUT, TcpStream::connect((host.as_str(), port))).await;
-        match dialled {
-            Ok(Ok(_)) => return Ok(Way::Direct { host, port }),
-            _ => render::print_note(format_args!(
-                "{} cannot be reached from here; going through the control plane.",
-                plain(&format!("{host}:{port}"))
-            )),
-        }
-    }
-    let program = std::env::current_exe()
-        .map_err(|error| CliError::local("could not find this program's own file", error))?;
-    Ok(Way::Tunnel(proxy_command(&program, id, args.node, note)))
 }
 
 async fn run_client(args: &JobSshArgs, arguments: Vec<std::ffi::OsString>) -> Result<ExitStatus> {

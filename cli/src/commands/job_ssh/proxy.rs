@@ -1,4 +1,5 @@
-//! `russet job ssh --proxy`: bytes between `ssh` and the WebSocket of a task.
+//! `russet job ssh --proxy`: bytes between `ssh` and a task: straight to its machine, where the owner opened
+//! a port that can be reached from here, else through the WebSocket of the control plane.
 
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -6,9 +7,13 @@ use std::time::Duration;
 
 use russet_platform::http::{WebSocket, WebSocketError, open_websocket, pump};
 use russet_protocol::problem::Problem;
-use tokio::time::Instant;
+use tokio::fs::File;
+use tokio::io::{AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
 
 use super::JobSshArgs;
+use super::arguments::read_address;
 use crate::client::Client;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
@@ -19,6 +24,15 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Pause between two attempts.
 const DIAL_PAUSE: Duration = Duration::from_secs(1);
+
+/// Timeout of a connection to the machine itself.
+const DIRECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Time for the machine's last bytes once `ssh` has ended.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Bytes that are passed at once.
+const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Status of what passes.
 const UNAVAILABLE: u16 = 503;
@@ -60,13 +74,21 @@ pub(super) fn read_note(file: &Path) -> Option<End> {
 /// Passes bytes until one end has closed.
 #[expect(clippy::exit, reason = "a thread waits for standard input, which nothing else ends")]
 pub(super) async fn pass_through(client: &Client, args: &JobSshArgs, by: &str) -> Result<Exit> {
-    let socket = dial(client, args, by).await?;
-    let local = tokio::io::join(open_stream(std::io::stdin())?, open_stream(std::io::stdout())?);
-    let pumped = pump(socket, local).await;
-    let end = end_of(pumped.error.as_ref());
-    if let Some(error) = &pumped.error {
-        render::print_note(format_args!("russet: {}", plain(&error.to_string())));
-    }
+    let (input, output) = (open_stream(std::io::stdin())?, open_stream(std::io::stdout())?);
+    let end = match dial_machine(client, args).await? {
+        Some(machine) => {
+            pass_to_machine(machine, input, output).await;
+            End::Closed
+        }
+        None => {
+            let socket = dial(client, args, by).await?;
+            let pumped = pump(socket, tokio::io::join(input, output)).await;
+            if let Some(error) = &pumped.error {
+                render::print_note(format_args!("russet: {}", plain(&error.to_string())));
+            }
+            end_of(pumped.error.as_ref())
+        }
+    };
     if let Some(note) = &args.note {
         // Without it nobody dials again, which is told.
         drop(std::fs::write(note, if end == End::Lost { "lost" } else { "closed" }));
@@ -75,11 +97,59 @@ pub(super) async fn pass_through(client: &Client, args: &JobSshArgs, by: &str) -
     std::process::exit(i32::from(exit.code()))
 }
 
+/// Dials the machine itself; `None`: its owner opened no port, it cannot be reached from here, or is not to
+/// be.
+async fn dial_machine(client: &Client, args: &JobSshArgs) -> Result<Option<TcpStream>> {
+    if args.tunnel {
+        return Ok(None);
+    }
+    let items = match client.job_ssh(&args.id).await {
+        // The tunnel waits for a control plane that restarts.
+        Err(error) if error.transient => return Ok(None),
+        items => items?,
+    };
+    let item = items.into_iter().find(|item| item.node_index == args.node);
+    let ready = item.filter(|item| item.phase.is_reachable()).and_then(|item| item.ready);
+    let address = ready.and_then(|ready| ready.address);
+    let Some((host, port)) = address.as_deref().and_then(read_address) else { return Ok(None) };
+    let dialled = timeout(DIRECT_TIMEOUT, TcpStream::connect((host.as_str(), port))).await;
+    let Ok(Ok(stream)) = dialled else {
+        render::print_note(format_args!(
+            "{} cannot be reached from here; going through the control plane.",
+            plain(&format!("{host}:{port}"))
+        ));
+        return Ok(None);
+    };
+    // Where it is refused, small pieces wait for each other, and nothing else is different.
+    drop(stream.set_nodelay(true));
+    Ok(Some(stream))
+}
+
+/// Passes bytes until the machine has closed, or `ssh` has and the machine had time for its last ones.
+async fn pass_to_machine(machine: TcpStream, input: File, mut output: File) {
+    let (from_machine, mut to_machine) = machine.into_split();
+    let mut input = BufReader::with_capacity(BUFFER_BYTES, input);
+    let mut from_machine = BufReader::with_capacity(BUFFER_BYTES, from_machine);
+    let up = async {
+        drop(tokio::io::copy_buf(&mut input, &mut to_machine).await);
+        drop(to_machine.shutdown().await);
+    };
+    let down = async {
+        drop(tokio::io::copy_buf(&mut from_machine, &mut output).await);
+        drop(output.flush().await);
+    };
+    tokio::pin!(down);
+    tokio::select! {
+        () = &mut down => {}
+        () = up => drop(timeout(CLOSE_TIMEOUT, down).await),
+    }
+}
+
 /// Returns one of the standard streams, read and written in a thread: what it is, nobody knows.
-fn open_stream(of: impl AsFd) -> Result<tokio::fs::File> {
+fn open_stream(of: impl AsFd) -> Result<File> {
     let failed = |error| CliError::local("could not use the standard input and output", error);
     let own = of.as_fd().try_clone_to_owned().map_err(failed)?;
-    Ok(tokio::fs::File::from_std(own.into()))
+    Ok(File::from_std(own.into()))
 }
 
 /// Dials a task, again while it cannot be reached yet.

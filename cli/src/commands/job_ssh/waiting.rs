@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use russet_protocol::outcome::Phase;
 use russet_protocol::ssh::{SshItem, SshPhase};
+use tokio::time::Instant;
 
 use crate::client::Client;
 use crate::error::{CliError, Result};
@@ -12,6 +13,26 @@ use crate::render::{self, plain};
 
 /// Interval of looks.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Time for a control plane to restart.
+const RESTART_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Waits as [`wait_until_ready`] does after a connection was lost, and for a control plane that restarts
+/// too.
+///
+/// # Errors
+///
+/// As there; or the control plane did not come back.
+pub(super) async fn wait_again(client: &Client, id: &str, node: u32) -> Result<SshItem> {
+    let until = Instant::now() + RESTART_TIMEOUT;
+    loop {
+        tokio::time::sleep(LOOK_INTERVAL).await;
+        match wait_until_ready(client, id, node).await {
+            Err(error) if error.transient && Instant::now() < until => {}
+            found => return found,
+        }
+    }
+}
 
 /// Waits until a task of a job can be reached, and says meanwhile why it cannot be.
 ///

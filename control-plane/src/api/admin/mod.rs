@@ -173,6 +173,7 @@ pub(super) fn routes() -> Routes {
         .post("/api/v3/jobs/{id}/approve", (Submit, Place::Job), cancel::approve_job)
         .post("/api/v3/jobs/{id}/deny", (Submit, Place::Job), cancel::deny_job)
         .get("/api/v3/jobs/{id}/ssh", (Read, Place::Job), ssh::get)
+        .post("/api/v3/jobs/{id}/ssh/rerun", (Submit, Place::Job), reruns::job_with_ssh)
         .post("/api/v3/jobs/{id}/ssh/extend", (Submit, Place::Job), ssh::extend)
         .post("/api/v3/jobs/{id}/ssh/end", (Submit, Place::Job), ssh::end)
         .get("/api/v3/jobs/{id}/ssh/tunnel", (Submit, Place::Job), ssh_tunnel::open)
@@ -286,6 +287,7 @@ pub(super) fn routes() -> Routes {
     reruns::get,
     reruns::workflow,
     reruns::job,
+    reruns::job_with_ssh,
     stream::stream,
     lists::jobs,
     lists::workflows,

@@ -1,5 +1,5 @@
-//! `POST /api/v3/workflows/{id}/rerun`, `…/jobs/{id}/rerun`, `…/pipelines/{id}/rerun`, and
-//! `GET /api/v3/workflows/{id}`.
+//! `POST /api/v3/workflows/{id}/rerun`, `…/jobs/{id}/rerun`, `…/jobs/{id}/ssh/rerun`,
+//! `…/pipelines/{id}/rerun`, and `GET /api/v3/workflows/{id}`.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -40,8 +40,6 @@ pub(super) struct Options {
     from_failed: bool,
     #[serde(default)]
     failed_tests: bool,
-    #[serde(default)]
-    ssh: bool,
 }
 
 impl Options {
@@ -51,6 +49,11 @@ impl Options {
             (false, true) => RerunKind::FromFailed,
             (false, false) => RerunKind::FromStart,
         }
+    }
+
+    /// Returns the kind for a single job.
+    fn kind_of_job(&self) -> RerunKind {
+        if self.failed_tests { RerunKind::FailedTests } else { RerunKind::FromStart }
     }
 }
 
@@ -98,12 +101,10 @@ pub(super) async fn workflow(
 }
 
 /// Runs a job again, and what requires it, in a further run of its workflow. All other jobs are
-/// kept as they ended. With SSH its tasks are held after their steps, and the caller reaches them with
-/// the keys that are kept for them and those of the body.
+/// kept as they ended.
 #[cfg_attr(test, utoipa::path(
     post, path = "/api/v3/jobs/{id}/rerun", tag = "admin", operation_id = "rerun_job",
-    params(("id" = String, Path, description = "The job"), ("failed_tests" = Option<bool>, Query, description = "`circleci tests run` runs only the tests that failed"), ("ssh" = Option<bool>, Query, description = "Let the caller into its tasks by SSH, where its class allows that"), ("as" = Option<String>, Query, description = "The one who asks")),
-    request_body(content = Option<russet_protocol::ssh::SshRerun>, description = "Further keys of a rerun with SSH"),
+    params(("id" = String, Path, description = "The job"), ("failed_tests" = Option<bool>, Query, description = "`circleci tests run` runs only the tests that failed"), ("as" = Option<String>, Query, description = "The one who asks")),
     responses((status = 201, description = "The further run of its workflow", body = russet_protocol::admin::Workflow), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem), (status = 409, description = "It cannot run again now", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
@@ -112,20 +113,39 @@ pub(super) async fn job(
     JobRef(id): JobRef,
     Query(options): Query<Options>,
     By(by): By,
+) -> Result<(StatusCode, Json<Workflow>), ApiError> {
+    let kind = options.kind_of_job();
+    note_rerun("job", id.as_str(), kind);
+    let id = rerun_job(&app, &id, Asked { kind, by: &by, ssh: None }).await?;
+    Ok((StatusCode::CREATED, Json(find(&app, &id).await?)))
+}
+
+/// Runs a job again as `rerun` does, with SSH: its tasks are held after their steps, and the caller reaches
+/// them with the keys that are kept for them and those of the body, where its class allows that.
+///
+/// A path of its own: a server of a version without SSH, beside this one during an upgrade, knows none and
+/// says so, where it would run the job again without SSH for a parameter that it does not know.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/v3/jobs/{id}/ssh/rerun", tag = "admin", operation_id = "rerun_job_with_ssh",
+    params(("id" = String, Path, description = "The job"), ("failed_tests" = Option<bool>, Query, description = "`circleci tests run` runs only the tests that failed"), ("as" = Option<String>, Query, description = "The one who asks")),
+    request_body(content = Option<russet_protocol::ssh::SshRerun>, description = "Further keys"),
+    responses((status = 201, description = "The further run of its workflow", body = russet_protocol::admin::Workflow), (status = 400, description = "A key is none, or too weak", body = russet_protocol::problem::Problem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem), (status = 409, description = "It cannot run again now, or not with SSH", body = russet_protocol::problem::Problem)),
+    security(("admin_token" = []))
+))]
+pub(super) async fn job_with_ssh(
+    State(app): State<App>,
+    JobRef(id): JobRef,
+    Query(options): Query<Options>,
+    By(by): By,
     Extension(caller): Extension<Caller>,
     MaybeJson(ssh): MaybeJson<SshRerun, MEDIUM>,
 ) -> Result<(StatusCode, Json<Workflow>), ApiError> {
-    let kind = if options.failed_tests { RerunKind::FailedTests } else { RerunKind::FromStart };
+    let kind = options.kind_of_job();
     let user = caller.person().map(|person| person.id.clone());
-    let wish = options.ssh.then(|| SshWish { user, keys: ssh.unwrap_or_default().keys });
-    match &wish {
-        Some(_) => {
-            let after = serde_json::json!({"runs_again": {"job": id}, "kind": kind, "ssh_for": by});
-            audit::note_after(&after);
-        }
-        None => note_rerun("job", id.as_str(), kind),
-    }
-    let id = rerun_job(&app, &id, Asked { kind, by: &by, ssh: wish.as_ref() }).await?;
+    let wish = SshWish { user, keys: ssh.unwrap_or_default().keys };
+    let after = serde_json::json!({"runs_again": {"job": id}, "kind": kind, "ssh_for": by});
+    audit::note_after(&after);
+    let id = rerun_job(&app, &id, Asked { kind, by: &by, ssh: Some(&wish) }).await?;
     Ok((StatusCode::CREATED, Json(find(&app, &id).await?)))
 }
 

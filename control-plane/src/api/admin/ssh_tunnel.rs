@@ -10,7 +10,6 @@ use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use axum::extract::{FromRequestParts as _, Request, State};
 use axum::response::Response;
 use futures_util::future::BoxFuture;
-use hyper::upgrade::OnUpgrade;
 use russet_protocol::ids::JobId;
 use russet_protocol::people::Permission;
 use russet_protocol::ssh::{SshPhase, TunnelOpened};
@@ -30,7 +29,7 @@ use crate::state::App;
 use crate::store::task_ssh::{self, TaskSsh, Way};
 use crate::store::{Conn, names};
 use crate::tunnels::{
-    RELAYED_HEADER, RelayError, Stop, Taken, close_with, dial_peer, pass_bytes, with_limits,
+    RELAYED_HEADER, RelayError, Stop, Taken, close_with, dial_peer, join_peer, with_limits,
 };
 
 /// Time for which a person waits for the agent of a task to dial in.
@@ -215,28 +214,23 @@ async fn accept(
 /// Passes the person's connection on to another server.
 async fn relay(
     app: &App,
-    mut request: Request,
+    request: Request,
     peer_url: &str,
     from: &str,
 ) -> Result<Response, ApiError> {
     let path = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
-    let Some(person) = request.extensions_mut().remove::<OnUpgrade>() else {
-        return Err(ApiError::Bad("it is not a WebSocket".to_owned()));
-    };
-    let dialled =
-        dial_peer(app.tunnels.peer_client()?, peer_url, &path, request.headers(), from).await?;
-    let (answer, peer) = dialled.into_answer();
+    let (mut parts, _) = request.into_parts();
+    let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, app).await;
+    let upgrade = upgrade.map_err(|error| ApiError::Bad(error.body_text()))?;
+    let peer = dial_peer(app.tunnels.peer_client()?, peer_url, &path, &parts.headers, from).await?;
     let (app, counted) = (app.clone(), app.tunnels.count());
-    tokio::spawn(async move {
+    Ok(with_limits(upgrade).on_upgrade(async move |person: WebSocket| {
         let _counted = counted;
-        tokio::select! {
-            passed = pass_bytes(person, peer) => {
-                if let Err(error) = passed {
-                    tracing::debug!(%error, "a connection to another server broke off");
-                }
-            }
-            () = app.closed() => {}
-        }
-    });
-    Ok(answer)
+        let closing = async {
+            app.closed().await;
+            Stop::Closing
+        };
+        let why = join_peer(person, peer, closing).await;
+        tracing::debug!(?why, "a connection to another server ended");
+    }))
 }

@@ -273,7 +273,7 @@ fn server(id: &str) -> ServerRow {
 }
 
 async fn say_present(store: &Store, id: &str) -> servers::Presence {
-    arrive(store, id, Arrival { now_ms: 1, is_first: false }).await
+    arrive(store, id, Arrival { now_ms: 1, schema: 110, is_first: false }).await
 }
 
 async fn arrive(store: &Store, id: &str, arrival: Arrival) -> servers::Presence {
@@ -324,7 +324,7 @@ async fn silence_counts_from_the_first_server_after_a_break_on_whichever_come_an
     let Some(database) = database() else { return };
     let store = open(&database).await;
     let at = async |id: &str, now_ms, is_first| {
-        arrive(&store, id, Arrival { now_ms, is_first }).await.since_ms
+        arrive(&store, id, Arrival { now_ms, schema: 110, is_first }).await.since_ms
     };
     assert_eq!(at("one", 10, true).await, 10);
     assert_eq!(at("two", 20, false).await, 10, "the first is there");

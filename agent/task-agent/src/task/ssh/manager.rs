@@ -18,6 +18,9 @@ use crate::task::supervisor::Supervisor;
 /// Time between reports of a hold in which nothing changes.
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
+/// Longest time by which requests in the task extend a hold, in all.
+const MAX_EXTENSION: Duration = Duration::from_millis(MAX_EXTENSION_MS);
+
 /// Reason why a hold ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HoldEnd {
@@ -119,7 +122,9 @@ impl Manager {
             Some((request, reply)) = self.asked.recv() => {
                 match request {
                     HoldRequest::Extend(by) => {
-                        let by = Duration::from_millis(by.min(MAX_EXTENSION_MS));
+                        // A job can ask too, and holds its slot no longer than a day by it.
+                        let left = MAX_EXTENSION.saturating_sub(self.asked_here);
+                        let by = Duration::from_millis(by).min(left);
                         self.asked_here = self.asked_here.saturating_add(by);
                         if let Some(hold) = hold {
                             hold.extend(by);
@@ -164,12 +169,8 @@ impl Manager {
     /// Says how it goes, to the control plane and on the machine.
     fn report(&self, hold: Option<&Hold>) {
         let (sessions, waiting) = (*self.connected.borrow(), hold.is_some());
-        let report = HoldReport {
-            waiting,
-            sessions,
-            remaining_ms: whole_millis(self.remaining(hold)),
-            extended_ms: whole_millis(self.asked_here),
-        };
+        let report =
+            HoldReport { waiting, sessions, remaining_ms: whole_millis(self.remaining(hold)) };
         let before = self.reports.send_replace(Some(report));
         let is_same = before.is_some_and(|it| (it.sessions, it.waiting) == (sessions, waiting));
         if !is_same {
