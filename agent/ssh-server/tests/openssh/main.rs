@@ -11,6 +11,8 @@ mod limits;
 #[cfg(test)]
 mod login;
 #[cfg(test)]
+mod security_key;
+#[cfg(test)]
 mod sessions;
 #[cfg(test)]
 mod speed;
