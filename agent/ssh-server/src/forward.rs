@@ -5,10 +5,13 @@
 //! the person reach no more than their shell does.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use russh::server::{ChannelOpenHandle, Handle, Msg};
@@ -125,21 +128,15 @@ impl Listeners {
         let bound = u32::from(listener.local_addr()?.port());
         let (address, gate) = (address.to_owned(), Arc::clone(gate));
         let key = (address.clone(), bound);
-        let accepting = async move {
-            let mut people = JoinSet::new();
-            loop {
-                let Some((stream, from)) = next(listener.accept(), &mut people).await else {
-                    continue;
-                };
-                let (handle, address, gate) = (handle.clone(), address.clone(), Arc::clone(&gate));
-                people.spawn(async move {
-                    let (ip, port) = (from.ip().to_string(), u32::from(from.port()));
-                    let opened =
-                        handle.channel_open_forwarded_tcpip(address, bound, ip, port).await;
-                    serve_opened(opened, stream, handle, &gate).await;
-                });
+        let open = move |(stream, from): (TcpStream, SocketAddr)| {
+            let (handle, address, gate) = (handle.clone(), address.clone(), Arc::clone(&gate));
+            async move {
+                let (ip, port) = (from.ip().to_string(), u32::from(from.port()));
+                let opened = handle.channel_open_forwarded_tcpip(address, bound, ip, port).await;
+                serve_opened(opened, stream, handle, &gate).await;
             }
         };
+        let accepting = accept_all(move |cx| listener.poll_accept(cx), open);
         self.ports.insert(key, self.running.spawn(accepting));
         Ok(bound)
     }
@@ -165,19 +162,14 @@ impl Listeners {
         let listener = UnixListener::bind(&path)?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
         let gate = Arc::clone(gate);
-        self.running.spawn(async move {
-            let mut people = JoinSet::new();
-            loop {
-                let Some((stream, _)) = next(listener.accept(), &mut people).await else {
-                    continue;
-                };
-                let (handle, gate) = (handle.clone(), Arc::clone(&gate));
-                people.spawn(async move {
-                    let opened = handle.channel_open_agent().await;
-                    serve_opened(opened, stream, handle, &gate).await;
-                });
+        let open = move |(stream, _)| {
+            let (handle, gate) = (handle.clone(), Arc::clone(&gate));
+            async move {
+                let opened = handle.channel_open_agent().await;
+                serve_opened(opened, stream, handle, &gate).await;
             }
-        });
+        };
+        self.running.spawn(accept_all(move |cx| listener.poll_accept(cx), open));
         self.agent = Some(path.clone());
         Ok(path)
     }
@@ -192,20 +184,22 @@ impl Drop for Listeners {
     }
 }
 
-/// Returns the next connection, with room for it.
-async fn next<T>(
-    accepting: impl Future<Output = io::Result<T>>,
-    people: &mut JoinSet<()>,
-) -> Option<T> {
-    while people.try_join_next().is_some() {}
-    if people.len() >= MAX_FORWARDED {
-        people.join_next().await;
-    }
-    match accepting.await {
-        Ok(accepted) => Some(accepted),
-        Err(_) => {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            None
+/// Serves whoever connects, so many at once, until it is dropped.
+async fn accept_all<T, F>(
+    mut poll_accept: impl FnMut(&mut Context<'_>) -> Poll<io::Result<T>>,
+    serve: impl Fn(T) -> F,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut people = JoinSet::new();
+    loop {
+        while people.try_join_next().is_some() {}
+        if people.len() >= MAX_FORWARDED {
+            people.join_next().await;
+        }
+        match poll_fn(&mut poll_accept).await {
+            Ok(accepted) => drop(people.spawn(serve(accepted))),
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
     }
 }
