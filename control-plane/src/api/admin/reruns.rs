@@ -122,9 +122,8 @@ pub(super) async fn job(
 
 /// Runs a job again as `rerun` does, with SSH: its tasks are held after their steps, and the caller reaches
 /// them with the keys that are kept for them and those of the body, where its class allows that.
-///
-/// A path of its own: a server of a version without SSH, beside this one during an upgrade, knows none and
-/// says so, where it would run the job again without SSH for a parameter that it does not know.
+// A path of its own: a server of a version without SSH, beside this one during an upgrade, knows none and
+// says so, where it would run the job again without SSH for a parameter that it does not know.
 #[cfg_attr(test, utoipa::path(
     post, path = "/api/v3/jobs/{id}/ssh/rerun", tag = "admin", operation_id = "rerun_job_with_ssh",
     params(("id" = String, Path, description = "The job"), ("failed_tests" = Option<bool>, Query, description = "`circleci tests run` runs only the tests that failed"), ("as" = Option<String>, Query, description = "The one who asks")),
