@@ -174,7 +174,10 @@ fn a_project_tells_by_mail_and_webhook_that_a_workflow_ended_and_no_secret_is_an
     let job = pipeline["workflows"][0]["jobs"][0]["id"].as_str().unwrap();
     server.admin.post(&format!("/api/v3/jobs/{job}/approve"), serde_json::json!({}));
     let content = relay.next_mail()["content"].as_str().unwrap().to_owned();
-    assert!(content.contains("Subject: [russet] acme/app#2 on main: deploy succeeded"), "{content}");
+    assert!(
+        content.contains("Subject: [russet] acme/app#2 on main: deploy succeeded"),
+        "{content}"
+    );
     let event = wait_for("the webhook", || hook.messages().get(1).cloned());
     assert_eq!(event["type"], "workflow-completed");
     assert_eq!(event["workflow"]["status"], "success");

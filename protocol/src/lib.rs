@@ -32,6 +32,7 @@ pub mod problem;
 pub mod project_settings;
 pub mod resource_class;
 pub mod runner;
+pub mod schedules;
 pub mod secret;
 pub mod ssh;
 pub mod storage;

@@ -93,8 +93,7 @@ async fn default_branches_other_branches_tags_forks_and_schedules_supersede_noth
     let of_tags = ONE_JOB.replace("[one]", "[{one: {filters: {tags: {only: /.*/}}}}]");
     submit_as(&server, &of_tags, json!({"tag": "topic"})).await;
     submit_as(&server, ONE_JOB, json!({"branch": "topic", "from_fork": true})).await;
-    let schedule =
-        json!({"branch": "topic", "pipeline_values": {"pipeline.trigger_source": "scheduled_pipeline"}});
+    let schedule = json!({"branch": "topic", "pipeline_values": {"pipeline.trigger_source": "scheduled_pipeline"}});
     let scheduled = submit_as(&server, ONE_JOB, schedule).await;
     for pipeline in [&main, &topic, &early, &scheduled] {
         assert!(is_open(&server, pipeline).await, "{pipeline:?}");

@@ -35,7 +35,7 @@ use crate::state::App;
 use crate::store::jobs::{JobSpec, NewJob};
 use crate::store::pipelines::NewPipeline;
 use crate::store::workflows::NewWorkflow;
-use crate::store::{WriteTx, classes, pipelines, setups, sources, variables};
+use crate::store::{WriteTx, branch_submissions, classes, pipelines, setups, sources, variables};
 use crate::text::{NAME_LIMIT, cut_text};
 use crate::traces::TraceParent;
 
@@ -86,21 +86,48 @@ pub(super) async fn submit(
     audit::note_after(
         &serde_json::json!({"pipeline": id, "project": request.project, "branch": request.branch, "tag": request.tag}),
     );
+    match submit_with_number(&app, &request, &call, &reach).await {
+        Ok(pipeline) => Ok((StatusCode::CREATED, JsonAnswer(pipeline))),
+        // The same call may have come twice at the same time.
+        Err(error @ ApiError::Conflict(_)) => {
+            let earlier = submitted_before(&app, chosen.as_ref(), &request.project).await?;
+            earlier.map(|it| (StatusCode::OK, JsonAnswer(it))).ok_or(error)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Submits the pipeline of a schedule under an id that was chosen for it.
+///
+/// # Errors
+///
+/// As for a call; a conflict where it was submitted.
+pub(in crate::api) async fn submit_triggered(
+    app: &App,
+    request: &SubmitRequest,
+    id: &PipelineId,
+    reach: &Reach,
+) -> Result<(), ApiError> {
+    if app.space.is_short() {
+        return Err(ApiError::NoSpace);
+    }
+    let call = SubmitCall { id, began: Instant::now(), trace_parent: None };
+    submit_with_number(app, request, &call, reach).await.map(drop)
+}
+
+/// Submits a pipeline under the next number of its project.
+async fn submit_with_number(
+    app: &App,
+    request: &SubmitRequest,
+    call: &SubmitCall<'_>,
+    reach: &Reach,
+) -> Result<Pipeline, ApiError> {
     loop {
         let number = pipelines::next_number(&mut app.store.read().await?, &request.project).await?;
-        match try_as(&app, &request, &call, number, &reach).await {
-            Ok(Some(mut pipeline)) => {
-                note_trace(&app, &mut pipeline);
-                tracing::info!(pipeline.id = %id, project = pipeline.project, "submitted");
-                return Ok((StatusCode::CREATED, JsonAnswer(pipeline)));
-            }
-            Ok(None) => {}
-            // The same call may have come twice at the same time.
-            Err(error @ ApiError::Conflict(_)) => {
-                let earlier = submitted_before(&app, chosen.as_ref(), &request.project).await?;
-                return earlier.map(|it| (StatusCode::OK, JsonAnswer(it))).ok_or(error);
-            }
-            Err(error) => return Err(error),
+        if let Some(mut pipeline) = try_as(app, request, call, number, reach).await? {
+            note_trace(app, &mut pipeline);
+            tracing::info!(pipeline.id = %call.id, project = pipeline.project, "submitted");
+            return Ok(pipeline);
         }
     }
 }
@@ -233,6 +260,9 @@ async fn insert_pipeline(
         return Ok(None);
     }
     let superseded = begin_superseding(&mut tx, new).await?;
+    if let Some(branch) = branch_to_keep(request) {
+        branch_submissions::put(&mut tx, (branch, new.number), request, reach).await?;
+    }
     if let Some(later) = later {
         setups::insert(&mut tx, id, later, reach).await?;
     }
@@ -246,6 +276,14 @@ async fn insert_pipeline(
         end_superseded(app, superseded);
     }
     Ok(Some(pipeline))
+}
+
+/// Returns the branch of which a submission is kept for schedules: of a whole configuration, that is the
+/// repository's own, submitted by somebody.
+fn branch_to_keep(request: &SubmitRequest) -> Option<&str> {
+    let is_scheduled = trigger_source(request).as_deref() == Some("scheduled_pipeline");
+    let is_part = request.workflow.is_some() || request.job.is_some() || request.tag.is_some();
+    request.branch.as_deref().filter(|_| !is_scheduled && !is_part && !request.from_fork)
 }
 
 /// Returns the submission that a continuation is compiled with: all but the configuration that it

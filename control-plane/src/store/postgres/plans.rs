@@ -12,7 +12,7 @@ use crate::store::sql::as_postgres;
 use crate::store::{DatabaseUrl, Store};
 
 /// Indexes of what is open at the moment, and those that are read as far as `LIMIT` says.
-const MAY_BE_WALKED_ALONG: [&str; 12] = [
+const MAY_BE_WALKED_ALONG: [&str; 13] = [
     "jobs_unfinished",
     "jobs_in_groups",
     "jobs_of_group",
@@ -25,6 +25,7 @@ const MAY_BE_WALKED_ALONG: [&str; 12] = [
     "pipelines_being_canceled",
     "pipelines_by_time",
     "pipelines_of_project",
+    "schedule_firings_open",
 ];
 
 fn text(text: String) -> SqlStr {
