@@ -124,7 +124,7 @@ async fn a_schedule_that_is_paused_or_removed_does_not_fire() {
     add(&server, body("removed")).await;
     let other = add(&server, body("other")).await;
     ok(server.as_admin(Method::POST, &format!("{SCHEDULES}/paused/pause"))).await;
-    assert_eq!(schedule(&server, "paused").await.next_ms, []);
+    assert!(schedule(&server, "paused").await.next_ms.is_empty());
     ok(server.as_admin(Method::DELETE, &format!("{SCHEDULES}/removed"))).await;
     until_fired(&server, "other", other.next_ms[0]).await;
     assert_eq!(pipelines(&server).await.len(), 2);
