@@ -75,6 +75,7 @@ mod rests;
 mod retention_settings;
 mod runner_items;
 mod scheduler;
+mod schedules;
 mod secrets;
 mod server;
 mod servers;

@@ -264,6 +264,7 @@ impl Server {
         let reaper = tokio::spawn(reaper::run_reaper(app.clone()));
         let expiry = tokio::spawn(run_expiry(app.clone()));
         let alerts = tokio::spawn(alerts::run_alerts(app.clone()));
+        let schedules = tokio::spawn(api::run_schedules(app.clone()));
         let presence = tokio::spawn(presence_writer::run_presence(app.clone()));
         let mut others = tokio::spawn(servers::run(app.clone()));
         let own = app.clone();
@@ -311,6 +312,7 @@ impl Server {
         reaper.abort();
         expiry.abort();
         alerts.abort();
+        schedules.abort();
         presence.abort();
         others.abort();
         // Their children are ended with them, before the data directory is anybody else's.

@@ -48,6 +48,7 @@ use std::collections::BTreeMap;
 
 pub use compile::NOTHING_RUNS;
 pub use compiled::{Compiled, Job, JobKind, Required, Status, Workflow};
+pub use config::cron::{CronTimes, InvalidCron};
 pub use diagnostic::{Diagnostic, Errors, Related, Severity, Snippet};
 pub use options::{Options, OrbSource, OrbTrouble, Orbs, Pipeline, Value};
 pub use orb::{OrbUse, is_orb_name, is_orb_version, orb_version_fits};

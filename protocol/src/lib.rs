@@ -33,6 +33,7 @@ pub mod project_settings;
 pub mod projects;
 pub mod resource_class;
 pub mod runner;
+pub mod schedules;
 pub mod secret;
 pub mod ssh;
 pub mod storage;

@@ -21,6 +21,7 @@ mod people;
 mod pipelines;
 mod retry;
 mod runners;
+mod schedules;
 mod settings;
 mod ssh;
 mod stream;

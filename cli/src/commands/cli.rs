@@ -71,6 +71,8 @@ pub(crate) enum Command {
     Audit(commands::audit::AuditCommand),
     #[command(subcommand)]
     Alert(commands::alert::AlertCommand),
+    #[command(subcommand)]
+    Schedule(commands::schedule::ScheduleCommand),
     Completion(commands::completion::CompletionArgs),
     Man(commands::man::ManArgs),
     /// Runs one task, as the launch agent assigns it on standard input

@@ -32,6 +32,7 @@ pub(crate) mod rerun;
 pub(crate) mod resource_class;
 pub(crate) mod run;
 pub(crate) mod runner;
+pub(crate) mod schedule;
 pub(crate) mod secret_input;
 pub(crate) mod server;
 pub(crate) mod session;
@@ -81,6 +82,7 @@ pub(crate) fn run_command(cli: Cli) -> Result<Exit> {
         Command::PersonalToken(command) => block_on(personal_token::main(command)),
         Command::Audit(command) => block_on(audit::main(command)),
         Command::Alert(command) => block_on(alert::main(command)),
+        Command::Schedule(command) => block_on(schedule::main(command)),
         Command::Completion(args) => completion::main(args),
         Command::Man(args) => man::main(&args),
         Command::TaskAgent => Err(CliError::new(

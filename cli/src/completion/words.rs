@@ -24,6 +24,7 @@ pub(super) fn kind_of(path: &[&str], argument: &str) -> Option<Kind> {
             Kind::Context
         }
         (["project", "env", ..], "owner") => Kind::Project,
+        (["schedule", ..], "project") => Kind::Project,
         (["project" | "pipeline" | "workflow" | "job" | "server", ..], "project") => Kind::Project,
         (["alert", ..], "name") if path != ["alert", "add"] => Kind::AlertTarget,
         _ => return None,

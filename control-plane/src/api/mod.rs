@@ -14,6 +14,7 @@ mod denial;
 mod direct;
 mod ending;
 mod error;
+mod firing;
 mod health;
 mod metrics;
 mod openapi;
@@ -37,6 +38,7 @@ pub(crate) use caller::{Caller, ClientAddress};
 pub(crate) use calls::{Call, Calls, Refusal};
 pub(crate) use denial::denial_words;
 use error::ApiError;
+pub(crate) use firing::run_schedules;
 pub(crate) use projects::run_triggered_builds;
 
 /// All routes: those of the API, and the pages.

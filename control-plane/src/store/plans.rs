@@ -8,7 +8,7 @@ use sqlx::{Row, SqliteConnection};
 use super::Store;
 
 /// Tables that are small however long a server has run, or that are read as a whole once an hour.
-pub(super) const MAY_BE_WALKED: [&str; 29] = [
+pub(super) const MAY_BE_WALKED: [&str; 30] = [
     "resource_classes",
     "projects",
     "contexts",
@@ -38,10 +38,11 @@ pub(super) const MAY_BE_WALKED: [&str; 29] = [
     "namespaces",
     "device_logins",
     "git_connections",
+    "schedules",
 ];
 
 /// Partial indexes of what is open at the moment, and one that is read as far as `LIMIT` says.
-const MAY_BE_WALKED_ALONG: [&str; 9] = [
+const MAY_BE_WALKED_ALONG: [&str; 10] = [
     "INDEX tasks_queued",
     "INDEX jobs_on_hold",
     "INDEX jobs_in_groups",
@@ -50,6 +51,7 @@ const MAY_BE_WALKED_ALONG: [&str; 9] = [
     "INDEX pipelines_being_canceled",
     "INDEX pipelines_being_deleted",
     "INDEX pipelines_by_time",
+    "INDEX schedule_firings_open",
     "CONSTANT ROW",
 ];
 

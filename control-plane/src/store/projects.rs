@@ -4,7 +4,10 @@ use russet_protocol::ids::PipelineId;
 
 use super::rows::{count_column, int_value};
 use super::sql::query;
-use super::{Conn, StoreError, WriteTx, notify_targets, project_settings, unnamed};
+use super::{
+    Conn, StoreError, WriteTx, branch_submissions, notify_targets, project_settings, schedules,
+    unnamed,
+};
 use crate::people::Reach;
 
 /// Returns the names of all projects that have had a pipeline.
@@ -67,6 +70,8 @@ pub(crate) async fn begin_deletion(
     }
     notify_targets::remove_of_project(tx, project).await?;
     project_settings::remove(tx, project).await?;
+    schedules::remove_of_project(tx, project).await?;
+    branch_submissions::remove_of_project(tx, project).await?;
     Ok(done.rows_affected() > 0)
 }
 

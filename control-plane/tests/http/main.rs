@@ -54,6 +54,7 @@ mod refusals;
 mod reruns;
 mod restart;
 mod runner_api;
+mod schedules;
 mod sign_in;
 #[cfg(target_os = "linux")]
 mod sign_in_browser;

@@ -70,7 +70,8 @@ impl Harness {
     }
 
     async fn ssh_events(&self) -> Vec<AuditItem> {
-        let list: Items<AuditItem> = self.get("/api/v3/audit?limit=1000&operation=SSH%20session").await;
+        let list: Items<AuditItem> =
+            self.get("/api/v3/audit?limit=1000&operation=SSH%20session").await;
         list.items
     }
 }

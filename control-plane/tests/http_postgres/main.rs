@@ -95,6 +95,8 @@ mod reruns;
 mod restart;
 #[path = "../http/runner_api.rs"]
 mod runner_api;
+#[path = "../http/schedules.rs"]
+mod schedules;
 #[path = "../http/sign_in.rs"]
 mod sign_in;
 #[cfg(target_os = "linux")]

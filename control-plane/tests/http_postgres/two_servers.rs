@@ -418,3 +418,36 @@ async fn a_server_without_ssh_beside_this_one_refuses_the_rerun_and_none_comes_a
     assert_eq!(one.dir.count("SELECT min_schema FROM database_state").await, 110);
     drop(other);
 }
+
+#[tokio::test]
+async fn of_two_servers_one_fires_a_schedule_and_each_time_has_one_pipeline() {
+    let Some((one, other)) = two(|_| {}).await else { return };
+    let config = "version: 2.1\nworkflows: {main: {jobs: [hold: {type: approval}]}}\n";
+    let body = json!({"project": "acme/app", "config": config, "branch": "main"});
+    ok(one.as_admin(Method::POST, "/api/v3/pipelines").json(&body)).await;
+    let path = "/api/v3/projects/acme%2Fapp/schedules";
+    let body = json!({"name": "often", "cron": "* * * * *", "branch": "main"});
+    ok(one.as_admin(Method::POST, path).json(&body)).await;
+    let fired = "SELECT count(*) FROM schedule_firings WHERE done_ms IS NOT NULL";
+    for minute in 1..=5 {
+        let wait = async {
+            while one.dir.count(fired).await < minute {
+                one.clock.advance(Duration::from_secs(5));
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, wait).await.expect("it does not fire");
+    }
+    // None is on its way any more.
+    let dir = std::sync::Arc::clone(&one.dir);
+    other.stop().await;
+    one.stop().await;
+    let failed = "SELECT count(*) FROM schedule_firings WHERE failure IS NOT NULL";
+    assert_eq!(dir.count(failed).await, 0);
+    let scheduled = "SELECT count(*) FROM pipelines WHERE trigger_source = 'scheduled_pipeline'";
+    assert!(dir.count(scheduled).await >= 5);
+    // Each is that of a time, of which there is one row each.
+    let odd = "SELECT count(*) FROM pipelines WHERE trigger_source = 'scheduled_pipeline' \
+               AND id NOT IN (SELECT pipeline_id FROM schedule_firings)";
+    assert_eq!(dir.count(odd).await, 0);
+}

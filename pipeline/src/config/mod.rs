@@ -4,7 +4,7 @@
 //! refused here by name until it is supported, and what has no effect. All else is a mistake.
 
 mod caches;
-mod cron;
+pub(crate) mod cron;
 mod duration;
 mod environment;
 mod executors;

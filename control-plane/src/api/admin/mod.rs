@@ -25,6 +25,7 @@ mod project_settings;
 mod reruns;
 pub(in crate::api) mod resources;
 pub(in crate::api) mod runners;
+mod schedules;
 mod sessions;
 mod sources;
 mod ssh;
@@ -137,6 +138,24 @@ pub(super) fn routes() -> Routes {
             "/api/v3/projects/{project}/settings",
             (Operate, Place::Project),
             project_settings::put,
+        )
+        .get("/api/v3/projects/{project}/schedules", (Read, Place::Project), schedules::list)
+        .post("/api/v3/projects/{project}/schedules", (Operate, Place::Project), schedules::add)
+        .get("/api/v3/projects/{project}/schedules/{name}", (Read, Place::Project), schedules::get)
+        .delete(
+            "/api/v3/projects/{project}/schedules/{name}",
+            (Operate, Place::Project),
+            schedules::remove,
+        )
+        .post(
+            "/api/v3/projects/{project}/schedules/{name}/pause",
+            (Operate, Place::Project),
+            schedules::pause,
+        )
+        .post(
+            "/api/v3/projects/{project}/schedules/{name}/resume",
+            (Operate, Place::Project),
+            schedules::resume,
         )
         .put("/api/v3/sources/{id}", Needs::Anywhere(Submit), sources::put)
         .post("/api/v3/sources/{id}/chunks", Needs::Anywhere(Submit), sources::put_source_chunks)
@@ -258,6 +277,12 @@ pub(super) fn routes() -> Routes {
     alerts::add_target,
     alerts::remove_target,
     alerts::test_target,
+    schedules::list,
+    schedules::get,
+    schedules::add,
+    schedules::remove,
+    schedules::pause,
+    schedules::resume,
     project_settings::get,
     project_settings::put,
     notifications::list,

@@ -35,7 +35,9 @@ use crate::state::App;
 use crate::store::jobs::{JobSpec, NewJob};
 use crate::store::pipelines::NewPipeline;
 use crate::store::workflows::NewWorkflow;
-use crate::store::{WriteTx, classes, pipelines, setups, sources, trigger_events, variables};
+use crate::store::{
+    WriteTx, branch_submissions, classes, pipelines, setups, sources, trigger_events, variables,
+};
 use crate::text::{NAME_LIMIT, cut_text};
 use crate::traces::TraceParent;
 
@@ -115,6 +117,24 @@ pub(in crate::api) async fn submit_triggered(
     let (id, began) = (PipelineId::generate(), Instant::now());
     let call = SubmitCall { id: &id, began, trace_parent: None, trigger: Some(trigger) };
     submit_with_number(app, request, &call, reach).await
+}
+
+/// Submits the pipeline of a schedule under an id that was chosen for it.
+///
+/// # Errors
+///
+/// As for a call; a conflict where it was submitted.
+pub(in crate::api) async fn submit_scheduled(
+    app: &App,
+    request: &SubmitRequest,
+    id: &PipelineId,
+    reach: &Reach,
+) -> Result<(), ApiError> {
+    if app.space.is_short() {
+        return Err(ApiError::NoSpace);
+    }
+    let call = SubmitCall { id, began: Instant::now(), trace_parent: None, trigger: None };
+    submit_with_number(app, request, &call, reach).await.map(drop)
 }
 
 /// Submits a pipeline under the next number of its project.
@@ -271,6 +291,9 @@ async fn insert_pipeline(
         return Err(ApiError::Conflict("the trigger has a pipeline already".to_owned()));
     }
     let superseded = begin_superseding(&mut tx, new).await?;
+    if let Some(branch) = branch_to_keep(request) {
+        branch_submissions::put(&mut tx, (branch, new.number), request, reach).await?;
+    }
     if let Some(later) = later {
         setups::insert(&mut tx, id, later, reach).await?;
     }
@@ -284,6 +307,14 @@ async fn insert_pipeline(
         end_superseded(app, superseded);
     }
     Ok(Some(pipeline))
+}
+
+/// Returns the branch of which a submission is kept for schedules: of a whole configuration, that is the
+/// repository's own, submitted by somebody.
+fn branch_to_keep(request: &SubmitRequest) -> Option<&str> {
+    let is_scheduled = trigger_source(request).as_deref() == Some("scheduled_pipeline");
+    let is_part = request.workflow.is_some() || request.job.is_some() || request.tag.is_some();
+    request.branch.as_deref().filter(|_| !is_scheduled && !is_part && !request.from_fork)
 }
 
 /// Returns the submission that a continuation is compiled with: all but the configuration that it
