@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use russet_protocol::alerts::TargetKind;
 use russet_protocol::notifications::{
     MadeNotifyTarget, NewNotifyTarget, NotifyEvent, NotifyOn, NotifyTargetItem,
 };
