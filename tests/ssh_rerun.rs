@@ -1,5 +1,11 @@
 //! Reruns with SSH over real binaries, with OpenSSH's own client at the person's end.
 
+#[cfg(target_os = "linux")]
+mod network;
+#[cfg(target_os = "linux")]
+mod ports;
+mod terminal;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -30,13 +36,24 @@ impl Farm {
     /// Starts one. `ssh` is the agent's own configuration of SSH.
     fn start(class: serde_json::Value, ssh: &[&str]) -> Self {
         let server = Server::start_alone("it is restarted, and its tunnels with it", &[]);
-        let mut class = class;
+        let runner = ssh.iter().map(|&line| line.to_owned()).collect();
+        Self::start_agent(server, class, AgentOptions { runner, ..AgentOptions::default() })
+    }
+
+    /// Starts the agent of one, where `TOKEN` stands for the class token.
+    fn start_agent(
+        server: Server,
+        mut class: serde_json::Value,
+        mut options: AgentOptions,
+    ) -> Self {
         class["resource_class"] = json!(CLASS);
         let token = server.admin.token_of(class);
-        let runner = ssh.iter().map(|line| line.replace("TOKEN", &token)).collect();
-        let token = if ssh.iter().any(|line| line.contains("TOKEN")) { "" } else { &token };
-        let options = AgentOptions { runner, ..AgentOptions::default() };
-        let agent = Agent::start_at(server.url(), token, &options);
+        let names_token = options.runner.iter().any(|line| line.contains("TOKEN"));
+        for line in &mut options.runner {
+            *line = line.replace("TOKEN", &token);
+        }
+        let url = options.url.clone().unwrap_or_else(|| server.url().to_owned());
+        let agent = Agent::start_at(&url, if names_token { "" } else { &token }, &options);
         let dir = test_dir();
         std::fs::write(dir.path().join("token"), server.admin_token_on_disk()).unwrap();
         make_key(&dir.path().join("key"));
@@ -86,6 +103,18 @@ impl Farm {
         self.cli().call(&[&args[..], more].concat())
     }
 
+    /// Time until the hold ends, in milliseconds; `None`: the task is not held.
+    fn remaining_ms(&self, job: &Job) -> Option<u64> {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        self.way(job).ends_ms?.checked_sub(u64::try_from(now.as_millis()).unwrap())
+    }
+
+    fn wait_for_end(&self, job: &Job) -> Job {
+        wait_for("the end of the job", || {
+            Some(self.server.admin.job(&job.id)).filter(|job| job.outcome.is_some())
+        })
+    }
+
     fn audit(&self) -> Vec<AuditItem> {
         let path = "/api/v3/audit?operation=SSH%20session";
         self.server.admin.get::<Items<AuditItem>>(path).items
@@ -99,6 +128,12 @@ fn make_key(file: &Path) {
         .arg(file)
         .status();
     assert!(made.unwrap().success());
+}
+
+/// Ends the hold of a job, and waits for the end of its task.
+fn end_hold(farm: &Farm, job: &Job) {
+    farm.cli().succeed(&["job", "ssh", job.id.as_str(), "--end"]);
+    farm.wait_for_phase(job, SshPhase::Ended);
 }
 
 #[test]
@@ -139,9 +174,7 @@ fn a_person_gets_into_a_failed_job_with_the_key_of_the_rerun_and_ends_its_hold()
     wait_for("a later end", || (farm.way(&job).ends_ms? > before + 20 * 60_000).then_some(()));
     farm.cli().succeed(&["job", "ssh", &id, "--end"]);
     farm.wait_for_phase(&job, SshPhase::Ended);
-    let ended = wait_for("the end of the job", || {
-        Some(farm.server.admin.job(&job.id)).filter(|job| job.outcome.is_some())
-    });
+    let ended = farm.wait_for_end(&job);
     assert_eq!(ended.outcome, Some(Outcome::Failed), "the outcome is that of its steps");
     let names: Vec<&str> = ended.steps.iter().map(|step| step.name.as_str()).collect();
     assert_eq!((names.first(), names.last()), (Some(&"Enable SSH"), Some(&"Wait for SSH")));

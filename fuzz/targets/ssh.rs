@@ -84,7 +84,8 @@ fn packets(mut rest: &[u8]) -> Vec<u8> {
 
 async fn talk(bytes: Vec<u8>) {
     let (mut client, near) = tokio::io::duplex(PIPE_BYTES);
-    let serving = server().serve(near, "fuzz".to_owned());
+    let server = server();
+    let serving = server.serve(near, "fuzz".to_owned());
     let talking = async {
         // The server may have seen enough, and hung up.
         let _sent = client.write_all(&bytes).await;

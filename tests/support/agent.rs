@@ -29,6 +29,8 @@ pub struct AgentOptions {
     pub disk: Option<&'static str>,
     /// The state directory, where it is to lie elsewhere than beside the configuration.
     pub state: Option<PathBuf>,
+    /// Program that starts it, with its arguments.
+    pub within: Vec<String>,
 }
 
 /// A running launch agent.
@@ -37,6 +39,7 @@ pub struct Agent {
     // Before the directory that it lies in, since fields are dropped in order.
     _mount: Option<Mount>,
     state: PathBuf,
+    within: Vec<String>,
     dir: tempfile::TempDir,
 }
 
@@ -85,8 +88,9 @@ impl Agent {
             let (code, said) = store(dir.path(), words, input);
             assert_eq!(code, 0, "{words:?}: {said}");
         }
-        let process = spawn(dir.path());
-        Self { process, _mount: mount, state, dir }
+        let within = options.within.clone();
+        let process = spawn(&within, dir.path());
+        Self { process, _mount: mount, state, within, dir }
     }
 
     /// Runs `russet agent …` on its configuration. Exit code, and what it said.
@@ -148,7 +152,7 @@ impl Agent {
 
     /// Starts it again on the same state.
     pub fn start_again(&mut self) {
-        self.process = spawn(self.dir.path());
+        self.process = spawn(&self.within, self.dir.path());
     }
 
     /// Sends a signal.
@@ -254,10 +258,13 @@ fn store(dir: &Path, words: &[String], input: &str) -> (i32, String) {
     (output.status.code().unwrap(), String::from_utf8(said).unwrap())
 }
 
-fn spawn(dir: &Path) -> Process {
+fn spawn(within: &[String], dir: &Path) -> Process {
     let log =
         std::fs::OpenOptions::new().create(true).append(true).open(dir.join("agent.log")).unwrap();
-    let child = Command::new(russet())
+    let russet = russet().display().to_string();
+    let words: Vec<&str> = within.iter().map(String::as_str).chain([russet.as_str()]).collect();
+    let child = Command::new(words[0])
+        .args(&words[1..])
         .args(["agent", "run", "--config"])
         .arg(dir.join("agent.yaml"))
         .stdin(Stdio::null())

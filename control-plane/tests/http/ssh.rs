@@ -83,7 +83,7 @@ impl Agent {
         ok(self.call(Method::POST, TASK_READY_PATH).json(&body)).await;
     }
 
-    async fn hold(&self, waiting: bool, sessions: u32, remaining_ms: u64) -> HoldOrders {
+    pub(crate) async fn hold(&self, waiting: bool, sessions: u32, remaining_ms: u64) -> HoldOrders {
         let body = json!({"waiting": waiting, "sessions": sessions, "remaining_ms": remaining_ms});
         let answer = ok(self.call(Method::POST, TASK_HOLD_PATH).json(&body)).await;
         answer.json().await.unwrap()

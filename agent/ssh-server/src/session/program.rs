@@ -164,7 +164,8 @@ fn send_signal(group: i32, signal: Signal) -> bool {
     killpg(Pid::from_raw(group), signal).is_ok()
 }
 
-/// Starts a command, or without one a login shell.
+/// Starts a command, or without one a shell: on macOS a login shell, as its terminals start. The profile of
+/// other systems may set a PATH of its own, which would not be the job's.
 pub(crate) fn start_program(
     host: &dyn Host,
     command: Option<&[u8]>,
@@ -175,10 +176,11 @@ pub(crate) fn start_program(
 ) -> Result<Program, ProgramError> {
     let shell = host.shell();
     let mut builder = Command::new(&shell);
-    match command {
-        Some(command) => builder.arg("-c").arg(OsStr::from_bytes(command)),
-        None => builder.arg("-l"),
-    };
+    if let Some(command) = command {
+        builder.arg("-c").arg(OsStr::from_bytes(command));
+    } else if cfg!(target_os = "macos") {
+        builder.arg("-l");
+    }
     builder.env_clear().envs(environment).current_dir(host.directory());
     let start = |builder: &mut Command| {
         let shell = shell.display().to_string();

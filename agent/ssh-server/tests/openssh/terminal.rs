@@ -55,7 +55,9 @@ fn a_shell_has_a_terminal_that_follows_its_size_and_takes_control_c() {
     tmux.type_line("stty size; echo $TERM $SHOWN; shopt login_shell");
     tmux.wait_for("30 90");
     tmux.wait_for("terminal");
-    tmux.wait_for("login_shell\ton".replace('\t', "     ").as_str());
+    let login =
+        if cfg!(target_os = "macos") { "login_shell     on" } else { "login_shell     off" };
+    tmux.wait_for(login);
     tmux.tell(&["resize-window", "-x", "110", "-y", "40"]);
     tmux.type_line("clear; stty size");
     tmux.wait_for("40 110");
