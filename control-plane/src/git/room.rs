@@ -28,6 +28,8 @@ pub(crate) struct GitRoom {
 impl GitRoom {
     /// Makes room below a data directory. What a killed server has left of its calls is removed.
     pub(crate) fn new(data_dir: &Path, settings: GitSettings) -> Self {
+        // Calls of git work in other directories than this process.
+        let data_dir = std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned());
         let dir = data_dir.join("git");
         // There is none at first; and what cannot be removed only takes room.
         drop(std::fs::remove_dir_all(dir.join("scratch")));
@@ -58,5 +60,20 @@ impl GitRoom {
         };
         let guard = lock.lock_owned().await;
         (mirror, guard)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{GitRoom, GitSettings};
+
+    #[tokio::test]
+    async fn a_relative_data_directory_has_its_mirrors_where_calls_of_git_find_them() {
+        let room = GitRoom::new(Path::new("data"), GitSettings::default());
+        let (mirror, _guard) = room.mirror("acme/app", "https://git.example/app").await;
+        let below = std::env::current_dir().unwrap().join("data/git/mirrors");
+        assert_eq!(mirror.path.parent(), Some(below.as_path()));
     }
 }
