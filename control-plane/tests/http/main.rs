@@ -61,6 +61,7 @@ mod sign_in_browser;
 mod spaces;
 mod ssh;
 mod ssh_keys;
+#[cfg(target_os = "linux")]
 mod ssh_pages;
 mod ssh_tunnel;
 mod store;
