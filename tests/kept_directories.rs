@@ -157,6 +157,7 @@ fn the_second_task_is_warm_whoever_its_slot_and_what_failed_changes_nothing() {
     let log = place.run_main(&format!("{SHOW}; ls ~/cache"));
     assert!(log.contains("one\n") && !log.contains("broken"), "{log}");
     place.run_main(&write("two"));
+    wait_until_free(&agent);
     assert!(place.run_main(SHOW).contains("two\n"));
 }
 

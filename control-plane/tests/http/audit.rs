@@ -150,14 +150,36 @@ async fn change_everything(server: &Harness, admin: &str, member: &str) {
     let made = done(post("/api/v3/me/ssh-keys", json!({"key": key}))).await;
     done(delete(&format!("/api/v3/me/ssh-keys/{}", made["id"].as_str().unwrap()))).await;
     done(delete("/api/v3/me/sessions")).await;
+    change_project(server, admin, &one.project).await;
     done(delete(&format!("/api/v3/pipelines/{}", one.id))).await;
     done(delete(&format!("{class}/{mini}/force"))).await;
+}
+
+/// Makes each change of what hangs on a project that has had a pipeline.
+async fn change_project(server: &Harness, admin: &str, project: &str) {
+    let project = format!("/api/v3/projects/{}", project.replace('/', "%2F"));
+    let call = |method: Method, path: &str, body: Value| {
+        ok(server.with_token(admin, method, &format!("{project}/{path}")).json(&body))
+    };
+    call(Method::PUT, "settings", json!({"default_branch": "trunk"})).await;
+    let target = json!({"name": "hook", "kind": "webhook", "address": "http://127.0.0.1:9",
+                        "signing_secret": SECRET});
+    call(Method::POST, "notifications", target).await;
+    call(Method::POST, "notifications/hook/test", json!({})).await;
+    call(Method::DELETE, "notifications/hook", json!({})).await;
+    let schedule = json!({"name": "nightly", "cron": "0 3 * * *", "branch": "main"});
+    call(Method::POST, "schedules", schedule).await;
+    for change in ["pause", "resume"] {
+        call(Method::POST, &format!("schedules/nightly/{change}"), json!({})).await;
+    }
+    call(Method::DELETE, "schedules/nightly", json!({})).await;
 }
 
 /// Changes that need more than a call here, and are tested where their subject is: uploads, runners
 /// that are away for long, tasks that are held, projects and artifacts that have ended, sessions of
 /// browsers, builds from a Git remote. They go through the same door.
-const ELSEWHERE: [&str; 12] = [
+const ELSEWHERE: [&str; 13] = [
+    "POST /api/v3/jobs/{id}/ssh/rerun",
     "POST /api/v3/projects/{project}/connection/build",
     "POST /api/v3/jobs/{id}/ssh/extend",
     "POST /api/v3/jobs/{id}/ssh/end",
@@ -173,7 +195,10 @@ const ELSEWHERE: [&str; 12] = [
 ];
 
 /// Changes of something that was there, of which the log says how it was.
-const CHANGES_WHAT_WAS_THERE: [&str; 29] = [
+const CHANGES_WHAT_WAS_THERE: [&str; 32] = [
+    "DELETE /api/v3/projects/{project}/notifications/{name}",
+    "DELETE /api/v3/projects/{project}/schedules/{name}",
+    "PUT /api/v3/projects/{project}/settings",
     "DELETE /api/v3/projects/{project}/connection",
     "PUT /api/v3/runner/resource/{id}/ssh",
     "DELETE /api/v3/me/ssh-keys/{id}",

@@ -333,6 +333,9 @@ async fn every_session_is_in_the_audit_log_once_with_its_end() {
     for ended in [None, None, Some(65_000), Some(65_000)] {
         ok(report(ended)).await;
     }
+    let asked = "/api/v3/audit?operation=POST%20/api/v3/jobs/%7Bid%7D/ssh/rerun";
+    let asked: Items<AuditItem> = server.get(asked).await;
+    assert_eq!(asked.items.iter().map(|of| &*of.who).collect::<Vec<_>>(), ["anna"]);
     let events = server.ssh_events().await;
     let told: Vec<(&str, &str, &str)> =
         events.iter().map(|of| (&*of.operation, &*of.who, &*of.address)).collect();
