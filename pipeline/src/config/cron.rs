@@ -67,12 +67,15 @@ impl CronTimes {
         let [minute, hour, day, month, weekday] = words[..] else {
             return Err(InvalidCron::Parts(words.len()));
         };
+        // In the order of the parts: the first mistake is the one that is told.
+        let (minutes, hours) = (PARTS[0].set_of(minute)?, PARTS[1].set_of(hour)?);
+        let (days, months) = (PARTS[2].set_of(day)?, PARTS[3].set_of(month)?);
         let weekdays = PARTS[4].set_of(weekday)?;
         Ok(Self {
-            minutes: PARTS[0].set_of(minute)?,
-            hours: PARTS[1].set_of(hour)?,
-            days: PARTS[2].set_of(day)?,
-            months: PARTS[3].set_of(month)?,
+            minutes,
+            hours,
+            days,
+            months,
             // Sunday is 7 as well.
             weekdays: weekdays | (weekdays >> 7 & 1),
             is_any_hour: hour.starts_with('*'),
