@@ -164,14 +164,15 @@ async fn wait_for_waiting_claim(server: &Harness) {
     tokio::time::timeout(LIMIT, waits).await.expect("no claim waits");
 }
 
-/// Waits until a statement selects two.
+/// Waits until a statement selects two. Sessions that were cut are made anew with pauses, and beside all other
+/// tests each attempt may have to wait for a connection.
 async fn wait_for_two(server: &Harness, statement: &str) {
     let holds = async {
         while server.dir.select(statement).as_deref() != Some("2\n") {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    if tokio::time::timeout(LIMIT, holds).await.is_err() {
+    if tokio::time::timeout(3 * LIMIT, holds).await.is_err() {
         let sessions = "SELECT state, wait_event_type, wait_event, backend_start, query FROM pg_stat_activity \
                         WHERE datname = current_database()";
         panic!("{statement}: {:?}", server.dir.select(sessions));
