@@ -7,16 +7,17 @@
 use std::fs::File;
 use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::ChildStdout;
 
 use super::GitSettings;
 use super::command::GitCall;
 use super::error::GitError;
 use super::mirror::Mirror;
-use super::run::{CallLimits, read_stderr, run_git, start_git};
+use super::refs::object_format;
+use super::run::{CallLimits, read_git, run_git};
 
 /// Longest time that an archive may take.
 const PACK_TIMEOUT: Duration = Duration::from_secs(15 * 60);
@@ -71,10 +72,13 @@ async fn pack(
     let files = dir.path().join("files.tar");
     archive_files(mirror, revision, &files, settings.max_bytes).await?;
     let out = dir.path().join("source.tar.zst");
-    let (from, to) = (repository.join(".git"), out.clone());
-    let packing = tokio::task::spawn_blocking(move || write_archive(&from, &files, &to));
+    let to = out.clone();
+    let packing = tokio::task::spawn_blocking(move || {
+        let hash = write_archive(&repository.join(".git"), &files, &to)?;
+        std::fs::remove_dir_all(&repository)?;
+        io::Result::Ok(hash)
+    });
     let hash = packing.await.map_err(io::Error::other)??;
-    std::fs::remove_dir_all(&repository)?;
     Ok(PackedSource { hash, file: out, _dir: dir })
 }
 
@@ -87,10 +91,7 @@ async fn check_tree(
 ) -> Result<(), GitError> {
     let call =
         GitCall::new("ls-tree", &mirror.path).args(["-r", "-l", "-z", "--full-tree", revision]);
-    let mut process = start_git(&call, Stdio::piped())?;
-    let (stdout, stderr) = (process.child.stdout.take(), process.child.stderr.take());
-    let count = async {
-        let Some(stdout) = stdout else { return Ok(()) };
+    let count = async |stdout: ChildStdout| {
         let mut lines = tokio::io::BufReader::new(stdout).split(0);
         let (mut files, mut bytes) = (0_u64, 0_u64);
         while let Some(line) = lines.next_segment().await? {
@@ -105,9 +106,7 @@ async fn check_tree(
         }
         Ok(())
     };
-    let ((), said) = tokio::try_join!(count, read_stderr(stderr))?;
-    let status = process.child.wait().await?;
-    if status.success() { Ok(()) } else { Err(GitError::said("ls-tree", &said)) }
+    read_git(&call, count).await
 }
 
 /// Returns the size in a line of `git ls-tree -l`: mode, kind, object and size before a tab.
@@ -126,14 +125,13 @@ async fn make_repository(
 ) -> Result<(), GitError> {
     std::fs::create_dir(repository)?;
     let limits = CallLimits { timeout: PACK_TIMEOUT, ..CallLimits::local(1 << 20) };
-    let format = if revision.len() == 64 { "sha256" } else { "sha1" };
-    let format = format!("--object-format={format}");
+    let format = object_format(revision);
     let from = format!("file://{}", mirror.path.display());
     let git = |name| GitCall::new(name, repository);
     let mut calls = vec![
-        git("init").args(["--quiet", "--template=", "--initial-branch=main", &format, "."]),
+        git("init").args(["--quiet", "--template=", "--initial-branch=main", format, "."]),
         git("remote").args(["add", "origin", names.url]),
-        // What is in the mirror was checked on its way there.
+        // The mirror's objects were checked when they were fetched.
         git("fetch")
             .args([
                 "--quiet",
@@ -176,20 +174,15 @@ async fn archive_files(
     limit: u64,
 ) -> Result<(), GitError> {
     let call = GitCall::new("archive", &mirror.path).args(["--format=tar", revision]);
-    let mut process = start_git(&call, Stdio::piped())?;
-    let (stdout, stderr) = (process.child.stdout.take(), process.child.stderr.take());
     // Headers and blanks of a million small files besides.
     let most = limit.saturating_add(limit / 2).saturating_add(1 << 30);
-    let copy = async {
-        let Some(stdout) = stdout else { return Ok(()) };
+    let copy = async |stdout: ChildStdout| {
         let mut out = tokio::fs::File::create(file).await?;
         let copied = tokio::io::copy(&mut stdout.take(most.saturating_add(1)), &mut out).await?;
         out.flush().await?;
         if copied > most { Err(GitError::TooLarge { what: "the source", limit }) } else { Ok(()) }
     };
-    let ((), said) = tokio::try_join!(copy, read_stderr(stderr))?;
-    let status = process.child.wait().await?;
-    if status.success() { Ok(()) } else { Err(GitError::said("archive", &said)) }
+    read_git(&call, copy).await
 }
 
 /// Writes the repository, then the entries of another archive as they are. Returns the hash.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::GitSettings;
 use super::command::GitCall;
 use super::error::GitError;
-use super::refs::{is_hash, is_ref_name};
+use super::refs::{is_hash, is_ref_name, object_format};
 use super::remote::Remote;
 use super::run::{CallLimits, directory_size, run_git};
 
@@ -42,7 +42,7 @@ impl Mirror {
     ) -> Result<Option<String>, GitError> {
         match self.try_fetch(remote, wanted, settings, scratch).await {
             Err(GitError::Failed { said, .. }) if is_damage(&said) => {
-                std::fs::remove_dir_all(&self.path)?;
+                self.discard().await?;
                 self.try_fetch(remote, wanted, settings, scratch).await
             }
             done => done,
@@ -74,7 +74,7 @@ impl Mirror {
                 | GitError::Address(_)
                 | GitError::TimedOut { .. }),
             ) => {
-                self.discard_if_large(settings)?;
+                self.discard_if_large(settings).await?;
                 return Err(error);
             }
             // It may have been deleted meanwhile, and its commit still be there.
@@ -118,23 +118,23 @@ impl Mirror {
         }
     }
 
-    /// Makes the repository where there is none, or one that cannot be used.
+    /// Makes the repository if it is missing or cannot be used.
     async fn prepare(&self, revision: &str, settings: &GitSettings) -> Result<(), GitError> {
-        self.discard_if_large(settings)?;
+        self.discard_if_large(settings).await?;
         if self.path.join("HEAD").exists() {
             let call = GitCall::new("rev-parse", &self.path).args(["--git-dir"]);
             if run_git(&call, CallLimits::local(4096)).await.is_ok() {
                 return Ok(());
             }
-            std::fs::remove_dir_all(&self.path)?;
+            self.discard().await?;
         }
         std::fs::create_dir_all(&self.path)?;
-        let format = if revision.len() == 64 { "sha256" } else { "sha1" };
+        let format = object_format(revision);
         let call = GitCall::new("init", &self.path).args([
             "--quiet",
             "--bare",
             "--template=",
-            &format!("--object-format={format}"),
+            format,
             ".",
         ]);
         run_git(&call, CallLimits::local(4096)).await?;
@@ -149,11 +149,16 @@ impl Mirror {
         Ok(())
     }
 
-    fn discard_if_large(&self, settings: &GitSettings) -> Result<(), GitError> {
-        if self.path.exists() && directory_size(&self.path) > settings.max_bytes {
-            std::fs::remove_dir_all(&self.path)?;
+    async fn discard_if_large(&self, settings: &GitSettings) -> Result<(), GitError> {
+        if directory_size(&self.path).await > settings.max_bytes {
+            self.discard().await?;
         }
         Ok(())
+    }
+
+    /// Removes the repository.
+    pub(crate) async fn discard(&self) -> std::io::Result<()> {
+        tokio::fs::remove_dir_all(&self.path).await
     }
 
     /// Returns true if a commit is here.

@@ -24,6 +24,11 @@ pub(crate) fn is_hash(text: &str) -> bool {
         && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
+/// Returns the option of `git init` for a repository that has an object of this hash.
+pub(super) fn object_format(hash: &str) -> &'static str {
+    if hash.len() == 64 { "--object-format=sha256" } else { "--object-format=sha1" }
+}
+
 /// Returns true for a full name that can be passed on and shown. Stricter than git (git-check-ref-format):
 /// a name with a line feed or an option's look never becomes an argument.
 pub(crate) fn is_ref_name(name: &str) -> bool {
@@ -54,7 +59,7 @@ pub(super) fn parse_remote_refs(output: &str) -> Result<RemoteRefs, GitError> {
         if !is_hash(hash) {
             return Err(unreadable(line));
         }
-        // What an annotated tag is of comes after it, as `NAME^{}`.
+        // The commit of an annotated tag follows the tag, as `NAME^{}`.
         let name = name.strip_suffix("^{}").unwrap_or(name);
         if !name.starts_with("refs/heads/") && !name.starts_with("refs/tags/") {
             continue;

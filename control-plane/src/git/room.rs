@@ -31,7 +31,7 @@ impl GitRoom {
         // Calls of git work in other directories than this process.
         let data_dir = std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned());
         let dir = data_dir.join("git");
-        // There is none at first; and what cannot be removed only takes room.
+        // A new server has none, and files that cannot be removed only take room.
         drop(std::fs::remove_dir_all(dir.join("scratch")));
         Self {
             settings,

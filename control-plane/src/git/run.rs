@@ -1,5 +1,6 @@
 //! Running git within limits of time and size.
 
+use std::io;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdout, Command};
 
 use super::command::GitCall;
 use super::error::GitError;
@@ -37,8 +38,8 @@ impl CallLimits<'static> {
 
 /// Process group of git and what it starts (ssh, `git-remote-https`), which ends with this.
 #[derive(Debug)]
-pub(super) struct GitProcess {
-    pub(super) child: Child,
+struct GitProcess {
+    child: Child,
     group: Option<Pid>,
 }
 
@@ -52,8 +53,7 @@ impl Drop for GitProcess {
     }
 }
 
-/// Starts a call.
-pub(super) fn start_git(call: &GitCall, stdout: Stdio) -> Result<GitProcess, GitError> {
+fn start_git(call: &GitCall) -> Result<GitProcess, GitError> {
     let mut command = Command::new("git");
     command
         .args(&call.args)
@@ -61,7 +61,7 @@ pub(super) fn start_git(call: &GitCall, stdout: Stdio) -> Result<GitProcess, Git
         .env_clear()
         .envs(call.environment(|name| std::env::var_os(name)))
         .stdin(if call.stdin.is_empty() { Stdio::null() } else { Stdio::piped() })
-        .stdout(stdout)
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
@@ -76,20 +76,38 @@ pub(super) fn start_git(call: &GitCall, stdout: Stdio) -> Result<GitProcess, Git
 ///
 /// It failed, or went beyond a limit, for which it was ended.
 pub(super) async fn run_git(call: &GitCall, limits: CallLimits<'_>) -> Result<Vec<u8>, GitError> {
-    let mut process = start_git(call, Stdio::piped())?;
-    let work = finish(&mut process, call, limits.output);
-    let watch = watch_size(limits.directory);
+    let read = async |stdout: ChildStdout| {
+        let (what, limit) = ("what git answered", limits.output);
+        let mut output = Vec::new();
+        stdout.take(limit.saturating_add(1)).read_to_end(&mut output).await?;
+        let is_more = output.len() as u64 > limit;
+        if is_more { Err(GitError::TooLarge { what, limit }) } else { Ok(output) }
+    };
     let timed_out = GitError::TimedOut { command: call.name, seconds: limits.timeout.as_secs() };
     tokio::select! {
-        done = work => done,
-        error = watch => Err(error),
+        done = read_git(call, read) => done,
+        error = watch_size(limits.directory) => Err(error),
         () = tokio::time::sleep(limits.timeout) => Err(timed_out),
     }
 }
 
-async fn finish(process: &mut GitProcess, call: &GitCall, limit: u64) -> Result<Vec<u8>, GitError> {
-    let (stdin, stdout, stderr) =
-        (process.child.stdin.take(), process.child.stdout.take(), process.child.stderr.take());
+/// Runs a call whose output is read while it comes. Limits of size and time are the caller's.
+///
+/// # Errors
+///
+/// It failed, or the reader did, for which it was ended.
+pub(super) async fn read_git<T, F>(
+    call: &GitCall,
+    read: impl FnOnce(ChildStdout) -> F,
+) -> Result<T, GitError>
+where
+    F: Future<Output = Result<T, GitError>>,
+{
+    let mut process = start_git(call)?;
+    let child = &mut process.child;
+    let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
+    let no_output = || GitError::Start(io::Error::other("it has no output"));
+    let stdout = child.stdout.take().ok_or_else(no_output)?;
     let write = async {
         if let Some(mut stdin) = stdin {
             // One who does not read to its end says why itself.
@@ -97,24 +115,13 @@ async fn finish(process: &mut GitProcess, call: &GitCall, limit: u64) -> Result<
         }
         Ok(())
     };
-    let what = "what git answered";
-    let read = async {
-        let mut output = Vec::new();
-        if let Some(stdout) = stdout {
-            stdout.take(limit.saturating_add(1)).read_to_end(&mut output).await?;
-        }
-        let is_more = output.len() as u64 > limit;
-        if is_more { Err(GitError::TooLarge { what, limit }) } else { Ok(output) }
-    };
-    let ((), output, said) = tokio::try_join!(write, read, read_stderr(stderr))?;
+    let ((), output, said) = tokio::try_join!(write, read(stdout), read_stderr(stderr))?;
     let status = process.child.wait().await?;
     if status.success() { Ok(output) } else { Err(GitError::said(call.name, &said)) }
 }
 
 /// Reads what git says about itself, and drops what is too long.
-pub(super) async fn read_stderr(
-    stderr: Option<impl AsyncRead + Unpin>,
-) -> Result<Vec<u8>, GitError> {
+async fn read_stderr(stderr: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>, GitError> {
     let mut said = Vec::new();
     if let Some(mut stderr) = stderr {
         (&mut stderr).take(MAX_STDERR).read_to_end(&mut said).await?;
@@ -128,19 +135,22 @@ async fn watch_size(directory: Option<(&Path, u64)>) -> GitError {
     let Some((path, limit)) = directory else { return std::future::pending().await };
     loop {
         tokio::time::sleep(SIZE_INTERVAL).await;
-        let path = path.to_owned();
-        let size = tokio::task::spawn_blocking(move || directory_size(&path)).await.unwrap_or(0);
-        if size > limit {
+        if directory_size(path).await > limit {
             return GitError::TooLarge { what: "the repository", limit };
         }
     }
 }
 
-/// Returns the bytes of the files below a directory, without following links.
-pub(super) fn directory_size(directory: &Path) -> u64 {
+/// Returns the bytes of the files below a directory, without following links; 0 where there is none.
+pub(super) async fn directory_size(directory: &Path) -> u64 {
+    let directory = directory.to_owned();
+    tokio::task::spawn_blocking(move || bytes_below(&directory)).await.unwrap_or(0)
+}
+
+fn bytes_below(directory: &Path) -> u64 {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     let size = |entry: std::fs::DirEntry| match entry.metadata() {
-        Ok(of) if of.is_dir() => directory_size(&entry.path()),
+        Ok(of) if of.is_dir() => bytes_below(&entry.path()),
         Ok(of) => of.len(),
         Err(_) => 0,
     };

@@ -218,7 +218,7 @@ pub(super) async fn disconnect(
     tx.commit().await?;
     let (mirror, _guard) = app.git.mirror(&project, &before.item.url).await;
     // A cache: what cannot be removed only takes room.
-    drop(tokio::fs::remove_dir_all(&mirror.path).await);
+    drop(mirror.discard().await);
     tracing::info!(project, "audit: project disconnected");
     Ok(StatusCode::NO_CONTENT)
 }
