@@ -268,8 +268,8 @@ impl Server {
         let presence = tokio::spawn(presence_writer::run_presence(app.clone()));
         let mut others = tokio::spawn(servers::run(app.clone()));
         let own = app.clone();
-        let polls = tokio::spawn(projects::run_polls(app.clone()));
-        let builds = tokio::spawn(api::run_triggered_builds(app.clone()));
+        let polls = tokio::spawn(projects::run_due_work::<projects::Polls>(app.clone()));
+        let builds = tokio::spawn(projects::run_due_work::<api::Builds>(app.clone()));
         let keeper = tokio::spawn(keeping::run_keeper(app.clone()));
         let renewal =
             app.tls.clone().map(|tls| tokio::spawn(run_renewal(tls, Arc::clone(&app.clock))));

@@ -39,7 +39,7 @@ pub(crate) use calls::{Call, Calls, Refusal};
 pub(crate) use denial::denial_words;
 use error::ApiError;
 pub(crate) use firing::run_schedules;
-pub(crate) use projects::run_triggered_builds;
+pub(crate) use projects::Builds;
 
 /// All routes: those of the API, and the pages.
 pub(crate) fn router(app: App, pages: Router<App>) -> Router {

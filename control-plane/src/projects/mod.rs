@@ -5,13 +5,15 @@
 //! anywhere loses none and makes none twice.
 
 mod changes;
+mod due_work;
 mod poll;
 mod schedule;
 mod sealed;
 mod values;
 
 pub(crate) use changes::trigger_of_call;
-pub(crate) use poll::run_polls;
+pub(crate) use due_work::{DueWork, run_due_work};
+pub(crate) use poll::Polls;
 pub(crate) use schedule::{FETCH_LEASE_MS, next_attempt};
 pub(crate) use sealed::{SealError, SealedRemote, open_remote, seal_remote};
 pub(crate) use values::{asks_to_skip, pipeline_values, split_reference};

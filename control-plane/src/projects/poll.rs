@@ -1,68 +1,44 @@
 //! Polls of remotes: which branches and tags are at other commits than before.
 
-use std::time::Duration;
-
-use futures_util::StreamExt as _;
+use tokio::sync::Notify;
 
 use super::changes::{find_changes, triggers_of};
+use super::due_work::DueWork;
 use super::schedule::{POLL_LEASE_MS, next_poll};
 use super::sealed::open_remote;
-use crate::clock::millis;
 use crate::contention;
-use crate::git::{GitError, MAX_PARALLEL, RemoteRefs, list_refs};
+use crate::git::{GitError, RemoteRefs, list_refs};
 use crate::state::App;
 use crate::store::git_connections::{self, Polled, StoredConnection};
-use crate::store::{StoreError, git_refs, trigger_events};
+use crate::store::{Conn, StoreError, WriteTx, git_refs, trigger_events};
 
-/// Longest pause between looks for polls that are due, since others may connect projects.
-const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// Polls of remotes.
+#[derive(Debug)]
+pub(crate) enum Polls {}
 
-/// Polls what is due, until the server stops.
-pub(crate) async fn run_polls(app: App) {
-    loop {
-        // Before the look: what becomes due after it is not slept through.
-        let looked_ms = app.clock.steady_ms();
-        if let Err(error) = poll_due(&app).await {
-            let error = russet_text::error_chain(&error);
-            tracing::error!(error, "cannot poll Git remotes; trying again");
-        }
-        let pause_ms = next_due_in(&app).await.unwrap_or(i64::MAX).min(millis(LOOK_INTERVAL));
-        tokio::select! {
-            () = app.clock.sleep_until(looked_ms.saturating_add(pause_ms)) => {}
-            () = app.git.polls.notified() => {}
-            () = app.closed() => return,
-        }
+impl DueWork for Polls {
+    type Piece = StoredConnection;
+    const FAILURE: &'static str = "cannot poll Git remotes";
+    const LEASE_MS: i64 = POLL_LEASE_MS;
+
+    fn wake(app: &App) -> &Notify {
+        &app.git.polls
     }
-}
 
-async fn next_due_in(app: &App) -> Option<i64> {
-    let mut conn = app.store.read().await.ok()?;
-    let next = git_connections::next_poll(&mut conn).await.ok()??;
-    Some(next.saturating_sub(app.clock.wall_ms()).max(50))
-}
+    async fn next_due(conn: &mut Conn) -> Result<Option<i64>, StoreError> {
+        git_connections::next_poll(conn).await
+    }
 
-/// Polls all that is due, some at the same time.
-async fn poll_due(app: &App) -> Result<(), StoreError> {
-    loop {
-        let mut taken = Vec::new();
-        while taken.len() < MAX_PARALLEL {
-            let now_ms = app.clock.wall_ms();
-            let mut tx = app.store.write().await?;
-            let next_ms = now_ms.saturating_add(POLL_LEASE_MS);
-            let Some(due) = git_connections::take_due(&mut tx, now_ms, next_ms).await? else {
-                break;
-            };
-            tx.commit().await?;
-            taken.push(due);
-        }
-        let is_all = taken.len() < MAX_PARALLEL;
-        let polls = taken.into_iter().map(|due| poll(app, due));
-        let results: Vec<_> =
-            futures_util::stream::iter(polls).buffer_unordered(MAX_PARALLEL).collect().await;
-        results.into_iter().collect::<Result<(), StoreError>>()?;
-        if is_all {
-            return Ok(());
-        }
+    async fn take_due(
+        tx: &mut WriteTx,
+        now_ms: i64,
+        next_ms: i64,
+    ) -> Result<Option<StoredConnection>, StoreError> {
+        git_connections::take_due(tx, now_ms, next_ms).await
+    }
+
+    async fn run(app: &App, piece: StoredConnection) -> Result<(), StoreError> {
+        poll(app, piece).await
     }
 }
 

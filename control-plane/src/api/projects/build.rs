@@ -2,88 +2,62 @@
 //! pipeline made, each of which may be done again after a failure. The transaction that makes the pipeline
 //! ends the trigger.
 
-use std::time::Duration;
-
 use axum::body::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use russet_protocol::admin::{Orb, SubmitRequest};
 use russet_protocol::ids::SourceId;
 use russet_protocol::problem::Problem;
 use russet_protocol::projects::TriggerState;
+use tokio::sync::Notify;
 use tokio_util::io::ReaderStream;
 
 use crate::api::admin::submit::submit_triggered;
 use crate::api::error::ApiError;
-use crate::clock::millis;
 use crate::contention;
 use crate::git::{GitError, PackedSource, SourceNames, pack_source, read_config_files, read_head};
 use crate::projects::{
-    FETCH_LEASE_MS, SealError, asks_to_skip, next_attempt, open_remote, pipeline_values,
+    DueWork, FETCH_LEASE_MS, SealError, asks_to_skip, next_attempt, open_remote, pipeline_values,
     split_reference,
 };
 use crate::sources as names;
 use crate::state::App;
 use crate::store::git_connections::{self, StoredConnection};
 use crate::store::trigger_events::{self, DueTrigger};
-use crate::store::{StoreError, sources};
-
-/// Longest pause between looks for triggers that are due, since other servers note them as well.
-const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+use crate::store::{Conn, StoreError, WriteTx, sources};
 
 /// Time for which triggers without a pipeline are kept, in milliseconds: 90 days.
 const KEPT_MS: i64 = 90 * 24 * 3_600_000;
 
-/// Triggers that are built at the same time by one server.
-const MAX_PARALLEL: usize = 4;
-
 /// The largest source, in bytes: 8 GiB, as for one that is uploaded.
 const MAX_SOURCE_BYTES: u64 = 8 << 30;
 
-/// Builds what triggers cause, until the server stops.
-pub(crate) async fn run_triggered_builds(app: App) {
-    loop {
-        // Before the look: what becomes due after it is not slept through.
-        let looked_ms = app.clock.steady_ms();
-        if let Err(error) = build_due(&app).await {
-            let error = russet_text::error_chain(&error);
-            tracing::error!(error, "cannot build what changed at Git remotes; trying again");
-        }
-        let pause_ms = next_due_in(&app).await.unwrap_or(i64::MAX).min(millis(LOOK_INTERVAL));
-        tokio::select! {
-            () = app.clock.sleep_until(looked_ms.saturating_add(pause_ms)) => {}
-            () = app.git.builds.notified() => {}
-            () = app.closed() => return,
-        }
+/// Pipelines of triggers.
+#[derive(Debug)]
+pub(crate) enum Builds {}
+
+impl DueWork for Builds {
+    type Piece = DueTrigger;
+    const FAILURE: &'static str = "cannot build what changed at Git remotes";
+    const LEASE_MS: i64 = FETCH_LEASE_MS;
+
+    fn wake(app: &App) -> &Notify {
+        &app.git.builds
     }
-}
 
-async fn next_due_in(app: &App) -> Option<i64> {
-    let mut conn = app.store.read().await.ok()?;
-    let next = trigger_events::next_due(&mut conn).await.ok()??;
-    Some(next.saturating_sub(app.clock.wall_ms()).max(50))
-}
+    async fn next_due(conn: &mut Conn) -> Result<Option<i64>, StoreError> {
+        trigger_events::next_due(conn).await
+    }
 
-async fn build_due(app: &App) -> Result<(), StoreError> {
-    loop {
-        let mut taken = Vec::new();
-        while taken.len() < MAX_PARALLEL {
-            let now_ms = app.clock.wall_ms();
-            let mut tx = app.store.write().await?;
-            let next_ms = now_ms.saturating_add(FETCH_LEASE_MS);
-            let Some(due) = trigger_events::take_due(&mut tx, now_ms, next_ms).await? else {
-                break;
-            };
-            tx.commit().await?;
-            taken.push(due);
-        }
-        let is_all = taken.len() < MAX_PARALLEL;
-        let builds = taken.into_iter().map(|due| build(app, due));
-        let results: Vec<_> =
-            futures_util::stream::iter(builds).buffer_unordered(MAX_PARALLEL).collect().await;
-        results.into_iter().collect::<Result<(), StoreError>>()?;
-        if is_all {
-            return Ok(());
-        }
+    async fn take_due(
+        tx: &mut WriteTx,
+        now_ms: i64,
+        next_ms: i64,
+    ) -> Result<Option<DueTrigger>, StoreError> {
+        trigger_events::take_due(tx, now_ms, next_ms).await
+    }
+
+    async fn run(app: &App, piece: DueTrigger) -> Result<(), StoreError> {
+        build(app, piece).await
     }
 }
 
@@ -198,7 +172,7 @@ async fn note_retry(
 /// Result of a build.
 enum Built {
     Pipeline,
-    /// It makes none, for a reason that is none of a failure.
+    /// No pipeline is to be made, for this reason.
     Skipped(String),
 }
 

@@ -8,7 +8,7 @@ use russet_protocol::people::Permission::{Operate, Read, Submit};
 use super::routes::Routes;
 use crate::people::Place;
 
-pub(crate) use build::run_triggered_builds;
+pub(crate) use build::Builds;
 
 /// The routes of connected projects.
 pub(super) fn routes() -> Routes {
