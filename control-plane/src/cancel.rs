@@ -9,13 +9,11 @@ use russet_protocol::project_settings::SUPERSEDED_BY;
 
 use crate::contention;
 use crate::lifecycle::{move_group_on, move_on, stop_job};
+use crate::schedules::TRIGGER_SOURCE;
 use crate::state::App;
 use crate::store::pipelines::NewPipeline;
 use crate::store::project_settings::{StoredSettings, Superseding};
 use crate::store::{StoreError, WriteTx, jobs, locks, pipelines, project_settings, workflows};
-
-/// Value of `pipeline.trigger_source` of pipelines that a schedule submits, as CircleCI has it.
-const SCHEDULED: &str = "scheduled_pipeline";
 
 /// Jobs that are ended in one transaction.
 const JOBS_PER_TRANSACTION: u32 = 200;
@@ -49,7 +47,7 @@ pub(crate) async fn begin_superseding(
     let StoredSettings { settings, auto_cancel_ms } =
         project_settings::get(tx, &new.project).await?;
     let Some(since_ms) = auto_cancel_ms else { return Ok(Vec::new()) };
-    if branch == settings.default_branch || new.trigger_source.as_deref() == Some(SCHEDULED) {
+    if branch == settings.default_branch || new.trigger_source.as_deref() == Some(TRIGGER_SOURCE) {
         return Ok(Vec::new());
     }
     let number = i64::try_from(new.number).unwrap_or(i64::MAX);

@@ -16,6 +16,15 @@ pub struct Problem {
     pub diagnostics: Vec<String>,
 }
 
+impl Problem {
+    /// Returns the message with the errors of a configuration below it, each in lines of its own.
+    #[must_use]
+    pub fn full_text(&self) -> String {
+        let lines = std::iter::once(&self.message).chain(&self.diagnostics);
+        lines.map(String::as_str).collect::<Vec<_>>().join("\n")
+    }
+}
+
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.message)

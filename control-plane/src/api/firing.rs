@@ -4,10 +4,10 @@
 use russet_protocol::admin::{ParameterValue, SubmitRequest};
 use russet_protocol::ids::PipelineId;
 
-use super::admin::submit::submit_scheduled;
+use super::admin::submit::submit_caused;
 use super::error::ApiError;
 use crate::contention;
-use crate::schedules::{Times, find_due};
+use crate::schedules::{TRIGGER_SOURCE, Times, find_due};
 use crate::state::App;
 use crate::store::schedules::{OpenFiring, StoredSchedule};
 use crate::store::{StoreError, branch_submissions, pipelines, schedules};
@@ -20,10 +20,7 @@ const ROUND_MS: i64 = 5_000;
 fn reason_for_people(error: &ApiError) -> String {
     match error {
         ApiError::Bad(text) | ApiError::NotFound(text) | ApiError::Conflict(text) => text.clone(),
-        ApiError::Unprocessable(problem) => {
-            let lines = std::iter::once(&problem.message).chain(&problem.diagnostics);
-            lines.map(String::as_str).collect::<Vec<_>>().join("\n")
-        }
+        ApiError::Unprocessable(problem) => problem.full_text(),
         ApiError::NoSpace => "the data directory is full".to_owned(),
         _ => "the server could not do it now".to_owned(),
     }
@@ -134,7 +131,7 @@ async fn try_submit(app: &App, firing: &OpenFiring) -> Result<(), ApiError> {
     };
     let last = last.ok_or_else(none)?;
     let request = scheduled_request(last.submission, schedule);
-    submit_scheduled(app, &request, &firing.pipeline, &last.reach).await
+    submit_caused(app, &request, (&firing.pipeline, None), &last.reach).await.map(drop)
 }
 
 /// Returns the submission of a firing: the last one of the branch, with the values of the schedule.
@@ -143,7 +140,7 @@ fn scheduled_request(last: SubmitRequest, schedule: &StoredSchedule) -> SubmitRe
     let mut request = SubmitRequest { parameters: schedule.item.parameters.clone(), ..last };
     request.author = Some(schedule.item.created_by.clone());
     request.pipeline_values.extend([
-        ("pipeline.trigger_source".to_owned(), text("scheduled_pipeline")),
+        ("pipeline.trigger_source".to_owned(), text(TRIGGER_SOURCE)),
         ("pipeline.schedule.name".to_owned(), text(&schedule.item.name)),
         ("pipeline.schedule.id".to_owned(), text(&schedule.item.id)),
     ]);

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::name_ids::{ORGANIZATION, uuid_of};
 use crate::people::namespace_of;
+use crate::schedules::TRIGGER_SOURCE;
 use crate::text::rfc3339;
 
 /// Type of CircleCI's test event.
@@ -241,7 +242,7 @@ fn pipeline_part(facts: &Facts) -> PipelinePart {
 /// Returns the type that payloads have for a value of `pipeline.trigger_source`: the two differ.
 fn trigger_type(source: Option<&str>) -> &str {
     match source.unwrap_or("api") {
-        "scheduled_pipeline" => "schedule",
+        TRIGGER_SOURCE => "schedule",
         other => other,
     }
 }

@@ -2,7 +2,7 @@
 
 use russet_protocol::admin::SubmitRequest;
 
-use super::rows::{int_value, json, json_maybe, to_json};
+use super::rows::{int_value, json, reach_column, reach_value, to_json};
 use super::sql::query;
 use super::{Conn, StoreError, WriteTx};
 use crate::people::Reach;
@@ -22,10 +22,6 @@ pub(crate) async fn put(
     submission: &SubmitRequest,
     reach: &Reach,
 ) -> Result<(), StoreError> {
-    let namespaces = match reach {
-        Reach::Everywhere => None,
-        Reach::Within(all) => Some(to_json(all)?),
-    };
     query(
         "INSERT INTO branch_submissions (project, branch, number, submission, namespaces) \
          VALUES ($1, $2, $3, $4, $5) ON CONFLICT (project, branch) DO UPDATE SET \
@@ -36,7 +32,7 @@ pub(crate) async fn put(
     .bind(branch)
     .bind(int_value(number))
     .bind(to_json(submission)?)
-    .bind(namespaces)
+    .bind(reach_value(reach)?)
     .execute(tx)
     .await?;
     Ok(())
@@ -56,7 +52,7 @@ pub(crate) async fn get(
     .fetch_optional(conn)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let reach = json_maybe(&row, "namespaces")?.map_or(Reach::Everywhere, Reach::Within);
+    let reach = reach_column(&row)?;
     Ok(Some(BranchSubmission { submission: json(&row, "submission")?, reach }))
 }
 

@@ -2,7 +2,7 @@
 
 use russet_protocol::projects::{ConnectionItem, CredentialKind, HostKind, PollItem};
 
-use super::rows::{count_column, count_maybe, int_value, json_maybe, to_json};
+use super::rows::{count_column, count_maybe, int_value, reach_column, reach_value};
 use super::sql::{Row, query};
 use super::{Conn, StoreError, WriteTx};
 use crate::people::Reach;
@@ -88,7 +88,7 @@ fn connection_from_row(row: &Row) -> Result<StoredConnection, StoreError> {
         item,
         sealed: row.try_get("sealed")?,
         host_keys: row.try_get("host_keys")?,
-        reach: json_maybe(row, "namespaces")?.map_or(Reach::Everywhere, Reach::Within),
+        reach: reach_column(row)?,
         failures: u32::try_from(count_column(row, "failures")?).unwrap_or(u32::MAX),
     })
 }
@@ -113,10 +113,6 @@ pub(crate) async fn get(
 
 /// Connects a project, or says anew how: a baseline is made again.
 pub(crate) async fn put(tx: &mut WriteTx, new: &StoredConnection) -> Result<(), StoreError> {
-    let namespaces = match &new.reach {
-        Reach::Everywhere => None,
-        Reach::Within(all) => Some(to_json(all)?),
-    };
     query("DELETE FROM git_connections WHERE project = $1")
         .bind(&new.item.project)
         .execute(tx)
@@ -134,7 +130,7 @@ pub(crate) async fn put(tx: &mut WriteTx, new: &StoredConnection) -> Result<(), 
     .bind(&new.item.public_key)
     .bind(&new.host_keys)
     .bind(&new.item.config_path)
-    .bind(namespaces)
+    .bind(reach_value(&new.reach)?)
     .bind(&new.item.added_by)
     .bind(int_value(new.item.created_ms))
     .bind(int_value(new.item.poll_ms))

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use super::StoreError;
 use super::sql::Row;
+use crate::people::Reach;
 
 /// A column that holds the name of something.
 pub(super) fn parse<T: FromStr>(row: &Row, column: &str) -> Result<T, StoreError> {
@@ -71,4 +72,17 @@ pub(super) fn count_maybe(row: &Row, column: &str) -> Result<Option<u64>, StoreE
 /// A count as the database keeps it.
 pub(super) fn int_value(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// A column `namespaces`: those whose classes may be used; null is all of them.
+pub(super) fn reach_column(row: &Row) -> Result<Reach, StoreError> {
+    Ok(json_maybe(row, "namespaces")?.map_or(Reach::Everywhere, Reach::Within))
+}
+
+/// A reach as the database keeps it.
+pub(super) fn reach_value(reach: &Reach) -> Result<Option<String>, StoreError> {
+    match reach {
+        Reach::Everywhere => Ok(None),
+        Reach::Within(all) => to_json(all).map(Some),
+    }
 }

@@ -3,7 +3,7 @@
 use russet_protocol::admin::SubmitRequest;
 use russet_protocol::ids::{AllocationId, PipelineId};
 
-use super::rows::{json, json_maybe, to_json};
+use super::rows::{json, reach_column, reach_value, to_json};
 use super::sql::query;
 use super::{Conn, StoreError, WriteTx};
 use crate::credentials::TokenHash;
@@ -26,14 +26,10 @@ pub(crate) async fn insert(
     submission: &SubmitRequest,
     reach: &Reach,
 ) -> Result<(), StoreError> {
-    let namespaces = match reach {
-        Reach::Everywhere => None,
-        Reach::Within(all) => Some(to_json(all)?),
-    };
     query("INSERT INTO setups (pipeline, submission, namespaces) VALUES ($1, $2, $3)")
         .bind(pipeline.as_str())
         .bind(to_json(submission)?)
-        .bind(namespaces)
+        .bind(reach_value(reach)?)
         .execute(tx)
         .await?;
     Ok(())
@@ -50,7 +46,7 @@ pub(crate) async fn get(
         .await?;
     let Some(row) = row else { return Ok(None) };
     let is_continued = row.try_get::<Option<i64>>("continued_ms")?.is_some();
-    let reach = json_maybe(&row, "namespaces")?.map_or(Reach::Everywhere, Reach::Within);
+    let reach = reach_column(&row)?;
     Ok(Some(Setup { submission: json(&row, "submission")?, is_continued, reach }))
 }
 

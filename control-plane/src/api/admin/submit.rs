@@ -31,6 +31,7 @@ use crate::lifecycle::move_on;
 use crate::orbs;
 use crate::people::{Reach, decide_in, namespace_of};
 use crate::scheduler::workflow::{Kind, Statuses};
+use crate::schedules::TRIGGER_SOURCE;
 use crate::state::App;
 use crate::store::jobs::{JobSpec, NewJob};
 use crate::store::pipelines::NewPipeline;
@@ -100,41 +101,23 @@ pub(super) async fn submit(
     }
 }
 
-/// Submits a pipeline that a trigger causes: the trigger has it from the same transaction on.
+/// Submits a pipeline for nobody who waits: that of a schedule, or of a trigger, which has it from the same
+/// transaction on.
 ///
 /// # Errors
 ///
-/// As for a call; a conflict where the trigger has a pipeline already.
-pub(in crate::api) async fn submit_triggered(
+/// As for a call; a conflict where there is a pipeline of this id, or the trigger has one.
+pub(in crate::api) async fn submit_caused(
     app: &App,
     request: &SubmitRequest,
-    trigger: &str,
+    (id, trigger): (&PipelineId, Option<&str>),
     reach: &Reach,
 ) -> Result<Pipeline, ApiError> {
     if app.space.is_short() {
         return Err(ApiError::NoSpace);
     }
-    let (id, began) = (PipelineId::generate(), Instant::now());
-    let call = SubmitCall { id: &id, began, trace_parent: None, trigger: Some(trigger) };
+    let call = SubmitCall { id, began: Instant::now(), trace_parent: None, trigger };
     submit_with_number(app, request, &call, reach).await
-}
-
-/// Submits the pipeline of a schedule under an id that was chosen for it.
-///
-/// # Errors
-///
-/// As for a call; a conflict where it was submitted.
-pub(in crate::api) async fn submit_scheduled(
-    app: &App,
-    request: &SubmitRequest,
-    id: &PipelineId,
-    reach: &Reach,
-) -> Result<(), ApiError> {
-    if app.space.is_short() {
-        return Err(ApiError::NoSpace);
-    }
-    let call = SubmitCall { id, began: Instant::now(), trace_parent: None, trigger: None };
-    submit_with_number(app, request, &call, reach).await.map(drop)
 }
 
 /// Submits a pipeline under the next number of its project.
@@ -312,7 +295,7 @@ async fn insert_pipeline(
 /// Returns the branch of which a submission is kept for schedules: of a whole configuration, that is the
 /// repository's own, submitted by somebody.
 fn branch_to_keep(request: &SubmitRequest) -> Option<&str> {
-    let is_scheduled = trigger_source(request).as_deref() == Some("scheduled_pipeline");
+    let is_scheduled = trigger_source(request).as_deref() == Some(TRIGGER_SOURCE);
     let is_part = request.workflow.is_some() || request.job.is_some() || request.tag.is_some();
     request.branch.as_deref().filter(|_| !is_scheduled && !is_part && !request.from_fork)
 }

@@ -5,13 +5,13 @@
 use axum::body::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use russet_protocol::admin::{Orb, SubmitRequest};
-use russet_protocol::ids::SourceId;
+use russet_protocol::ids::{PipelineId, SourceId};
 use russet_protocol::problem::Problem;
 use russet_protocol::projects::TriggerState;
 use tokio::sync::Notify;
 use tokio_util::io::ReaderStream;
 
-use crate::api::admin::submit::submit_triggered;
+use crate::api::admin::submit::submit_caused;
 use crate::api::error::ApiError;
 use crate::contention;
 use crate::git::{GitError, PackedSource, SourceNames, pack_source, read_config_files, read_head};
@@ -71,7 +71,7 @@ enum BuildError {
     #[error("the project is not connected any more")]
     NotConnected,
     /// The configuration cannot be run, in its compiler's words.
-    #[error("{}", describe(.0))]
+    #[error("{}", .0.full_text())]
     Config(Problem),
     /// The server's own trouble, which may pass.
     #[error("the server could not make the pipeline; its log says why")]
@@ -97,11 +97,6 @@ impl BuildError {
             Self::Credential(_) | Self::NotConnected | Self::Config(_) => false,
         }
     }
-}
-
-fn describe(problem: &Problem) -> String {
-    let lines = [problem.message.clone()].into_iter().chain(problem.diagnostics.clone());
-    lines.collect::<Vec<_>>().join("\n")
 }
 
 impl From<ApiError> for BuildError {
@@ -184,7 +179,9 @@ async fn make_pipeline(app: &App, due: &DueTrigger) -> Result<Built, BuildError>
     };
     let stored = store_source(app, source).await.map_err(BuildError::Source)?;
     let request = SubmitRequest { source: Some(stored), ..request };
-    match submit_triggered(app, &request, &due.id, &connection.reach).await {
+    let id = PipelineId::generate();
+    let of_trigger = (&id, Some(due.id.as_str()));
+    match submit_caused(app, &request, of_trigger, &connection.reach).await {
         Ok(_) => Ok(Built::Pipeline),
         // Another server has made it, or the project was disconnected.
         Err(ApiError::Conflict(_)) => Ok(Built::Pipeline),
