@@ -2,6 +2,11 @@
 
 use jiff::Timestamp;
 
+/// Returns bytes in lower case hexadecimal.
+pub(crate) fn hex_text(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A time in milliseconds since 1970, as CircleCI's API writes times.
 pub(crate) fn rfc3339(ms: i64) -> String {
     format!("{:.3}", Timestamp::from_millisecond(ms).unwrap_or_default())

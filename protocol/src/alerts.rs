@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::outcome::UnknownName;
 use crate::secret::Secret;
 
 /// Condition that people hear of.
@@ -102,6 +103,28 @@ pub enum TargetKind {
     Mail,
     /// JSON with a text, as incoming webhooks of Slack, Mattermost and others take it.
     Slack,
+}
+
+impl TargetKind {
+    /// Name on the wire and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::Mail => "mail",
+            Self::Slack => "slack",
+        }
+    }
+}
+
+impl std::str::FromStr for TargetKind {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        let all = [Self::Webhook, Self::Mail, Self::Slack];
+        let found = all.into_iter().find(|of| of.as_str() == text);
+        found.ok_or_else(|| UnknownName(text.to_owned()))
+    }
 }
 
 /// Target that hears of alerts.

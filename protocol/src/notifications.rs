@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::alerts::TargetKind;
+use crate::outcome::UnknownName;
 use crate::secret::Secret;
 
 /// Event that a target hears of, under CircleCI's names.
@@ -43,9 +44,6 @@ pub enum NotifyOn {
 }
 
 impl NotifyOn {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Always, Self::Failure, Self::Change];
-
     /// Name on the wire and in the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -54,6 +52,16 @@ impl NotifyOn {
             Self::Failure => "failure",
             Self::Change => "change",
         }
+    }
+}
+
+impl std::str::FromStr for NotifyOn {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        let all = [Self::Always, Self::Failure, Self::Change];
+        let found = all.into_iter().find(|of| of.as_str() == text);
+        found.ok_or_else(|| UnknownName(text.to_owned()))
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::PipelineId;
+use crate::outcome::UnknownName;
 use crate::secret::Secret;
 
 /// Interval of polls where none is asked for, in milliseconds.
@@ -24,6 +25,26 @@ pub enum HostKind {
     Git,
 }
 
+impl HostKind {
+    /// Name on the wire and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Git => "git",
+        }
+    }
+}
+
+impl std::str::FromStr for HostKind {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        let all = [Self::Git];
+        let found = all.into_iter().find(|of| of.as_str() == text);
+        found.ok_or_else(|| UnknownName(text.to_owned()))
+    }
+}
+
 /// Credential of a remote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -36,6 +57,28 @@ pub enum CredentialKind {
     Token,
     /// An SSH key that the server made.
     DeployKey,
+}
+
+impl CredentialKind {
+    /// Name on the wire and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Token => "token",
+            Self::DeployKey => "deploy_key",
+        }
+    }
+}
+
+impl std::str::FromStr for CredentialKind {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        let all = [Self::None, Self::Token, Self::DeployKey];
+        let found = all.into_iter().find(|of| of.as_str() == text);
+        found.ok_or_else(|| UnknownName(text.to_owned()))
+    }
 }
 
 /// `PUT /api/v3/projects/{project}/connection`: connects a project to a Git remote, or says anew how.
@@ -151,6 +194,29 @@ pub enum TriggerState {
     Skipped,
     /// It could not be built.
     Failed,
+}
+
+impl TriggerState {
+    /// Name on the wire and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Built => "built",
+            Self::Skipped => "skipped",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl std::str::FromStr for TriggerState {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        let all = [Self::Waiting, Self::Built, Self::Skipped, Self::Failed];
+        let found = all.into_iter().find(|of| of.as_str() == text);
+        found.ok_or_else(|| UnknownName(text.to_owned()))
+    }
 }
 
 /// Cause of a pipeline.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::admin::ParameterValue;
+use crate::outcome::UnknownName;
 
 /// Effect of a time at which no server ran.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,9 +20,6 @@ pub enum MissedPolicy {
 }
 
 impl MissedPolicy {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Once, Self::Skip];
-
     /// Name on the wire and in the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -29,6 +27,16 @@ impl MissedPolicy {
             Self::Once => "once",
             Self::Skip => "skip",
         }
+    }
+}
+
+impl std::str::FromStr for MissedPolicy {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        let all = [Self::Once, Self::Skip];
+        let found = all.into_iter().find(|of| of.as_str() == text);
+        found.ok_or_else(|| UnknownName(text.to_owned()))
     }
 }
 

@@ -154,14 +154,6 @@ pub(super) fn age_of(ms: u64) -> String {
 }
 
 /// Returns the name of a protocol.
-pub(super) fn kind_text(kind: TargetKind) -> &'static str {
-    match kind {
-        TargetKind::Webhook => "webhook",
-        TargetKind::Mail => "mail",
-        TargetKind::Slack => "slack",
-    }
-}
-
 fn alerts_table(items: Vec<AlertItem>, all: bool) -> String {
     let mut table = Table::new(&["KIND", "SINCE", "ENDED", "DETAIL"]);
     for item in items {
@@ -181,7 +173,7 @@ fn targets_table(items: Vec<AlertTargetItem>) -> String {
     for item in items {
         table.row([
             item.name,
-            kind_text(item.kind).to_owned(),
+            item.kind.as_str().to_owned(),
             plain(&item.address),
             item.delivered_ms.map_or_else(|| "never".to_owned(), age_of),
             item.waiting.to_string(),

@@ -8,7 +8,7 @@ use russet_protocol::notifications::{
 use russet_protocol::secret::Secret;
 
 use super::OutputArgs;
-use super::alert::{Kind, age_of, kind_text};
+use super::alert::{Kind, age_of};
 use super::secret_input::{SecretArgs, read_secret_file, secret_text};
 use crate::client::ConnectionArgs;
 use crate::error::{CliError, Result};
@@ -204,7 +204,7 @@ fn targets_table(items: Vec<NotifyTargetItem>) -> String {
         let events: Vec<&str> = item.events.iter().map(|event| event.as_str()).collect();
         table.row([
             item.name,
-            kind_text(item.kind).to_owned(),
+            item.kind.as_str().to_owned(),
             plain(&item.address),
             events.join(","),
             item.on.as_str().to_owned(),

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::{MoveError, file_error};
 use crate::data_dir::write_private;
 use crate::secrets::KEY_LENGTH;
+use crate::text::hex_text;
 
 /// Says where the data went.
 const MOVED: &str = "moved.json";
@@ -104,7 +105,7 @@ pub(super) fn note_restored(data_dir: &Path) -> Result<(), MoveError> {
 /// Returns what the key of values is recognized by, which gives nothing of it away.
 pub(crate) fn key_print(key: &Zeroizing<[u8; KEY_LENGTH]>) -> String {
     let print = blake3::derive_key("russet 2026-11-30 print of the key of values", key.as_slice());
-    print.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex_text(&print[..16])
 }
 
 #[cfg(test)]

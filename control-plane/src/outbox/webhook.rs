@@ -10,6 +10,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::credentials::NoRandomness;
+use crate::text::hex_text;
 
 /// Beginning of a secret in its text form.
 const SECRET_PREFIX: &str = "whsec_";
@@ -68,10 +69,6 @@ fn circleci_signature(secret: &Secret, body: &str) -> String {
     };
     mac.update(body.as_bytes());
     format!("v1={}", hex_text(&mac.finalize().into_bytes()))
-}
-
-fn hex_text(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Returns the header `webhook-signature` of a message.

@@ -3,7 +3,7 @@
 
 use russet_protocol::alerts::{AlertTargetItem, TargetKind};
 
-use super::rows::{count_column, count_maybe, int_value};
+use super::rows::{count_column, count_maybe, int_value, parse};
 use super::sql::{Row, query};
 use super::{Conn, StoreError, WriteTx};
 
@@ -14,29 +14,11 @@ pub(crate) struct StoredTarget {
     pub(crate) sealed: Vec<u8>,
 }
 
-pub(super) fn kind_name(kind: TargetKind) -> &'static str {
-    match kind {
-        TargetKind::Webhook => "webhook",
-        TargetKind::Mail => "mail",
-        TargetKind::Slack => "slack",
-    }
-}
-
-pub(super) fn kind_column(row: &Row) -> Result<TargetKind, StoreError> {
-    let kind: String = row.try_get("kind")?;
-    match kind.as_str() {
-        "webhook" => Ok(TargetKind::Webhook),
-        "mail" => Ok(TargetKind::Mail),
-        "slack" => Ok(TargetKind::Slack),
-        _ => Err(StoreError::Unreadable { what: format!("the target kind `{kind}`") }),
-    }
-}
-
 fn target_from_row(row: &Row) -> Result<StoredTarget, StoreError> {
     Ok(StoredTarget {
         item: AlertTargetItem {
             name: row.try_get("name")?,
-            kind: kind_column(row)?,
+            kind: parse(row, "kind")?,
             address: row.try_get("shown")?,
             created_ms: count_column(row, "created_ms")?,
             waiting: count_column(row, "waiting")?,
@@ -81,7 +63,7 @@ pub(crate) async fn addressee(
         .await?;
     let Some(row) = row else { return Ok(None) };
     Ok(Some(Addressee {
-        kind: kind_column(&row)?,
+        kind: parse(&row, "kind")?,
         project: row.try_get("project")?,
         sealed: row.try_get("sealed")?,
     }))
@@ -113,7 +95,7 @@ pub(crate) async fn insert(tx: &mut WriteTx, new: &StoredTarget) -> Result<bool,
          VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO NOTHING",
     )
     .bind(&new.item.name)
-    .bind(kind_name(new.item.kind))
+    .bind(new.item.kind.as_str())
     .bind(&new.item.address)
     .bind(&new.sealed)
     .bind(int_value(new.item.created_ms))

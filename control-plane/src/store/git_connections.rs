@@ -1,8 +1,8 @@
 //! Table `git_connections`: projects that are connected to a Git remote.
 
-use russet_protocol::projects::{ConnectionItem, CredentialKind, HostKind, PollItem};
+use russet_protocol::projects::{ConnectionItem, PollItem};
 
-use super::rows::{count_column, count_maybe, int_value, reach_column, reach_value};
+use super::rows::{count_column, count_maybe, int_value, parse, reach_column, reach_value};
 use super::sql::{Row, query};
 use super::{Conn, StoreError, WriteTx};
 use crate::people::Reach;
@@ -25,38 +25,6 @@ pub(crate) struct StoredConnection {
     pub(crate) failures: u32,
 }
 
-fn host_kind(row: &Row) -> Result<HostKind, StoreError> {
-    let kind: String = row.try_get("host_kind")?;
-    match kind.as_str() {
-        "git" => Ok(HostKind::Git),
-        _ => Err(StoreError::Unreadable { what: format!("the host kind `{kind}`") }),
-    }
-}
-
-fn host_kind_name(kind: HostKind) -> &'static str {
-    match kind {
-        HostKind::Git => "git",
-    }
-}
-
-fn credential_kind(row: &Row) -> Result<CredentialKind, StoreError> {
-    let kind: String = row.try_get("credential")?;
-    match kind.as_str() {
-        "none" => Ok(CredentialKind::None),
-        "token" => Ok(CredentialKind::Token),
-        "deploy_key" => Ok(CredentialKind::DeployKey),
-        _ => Err(StoreError::Unreadable { what: format!("the credential kind `{kind}`") }),
-    }
-}
-
-fn credential_name(kind: CredentialKind) -> &'static str {
-    match kind {
-        CredentialKind::None => "none",
-        CredentialKind::Token => "token",
-        CredentialKind::DeployKey => "deploy_key",
-    }
-}
-
 fn last_poll(row: &Row) -> Result<Option<PollItem>, StoreError> {
     let Some(at_ms) = count_maybe(row, "polled_ms")? else { return Ok(None) };
     Ok(Some(PollItem {
@@ -71,8 +39,8 @@ fn connection_from_row(row: &Row) -> Result<StoredConnection, StoreError> {
     let item = ConnectionItem {
         project: row.try_get("project")?,
         url: row.try_get("url")?,
-        host_kind: host_kind(row)?,
-        credential: credential_kind(row)?,
+        host_kind: parse(row, "host_kind")?,
+        credential: parse(row, "credential")?,
         public_key: row.try_get("public_key")?,
         host_keys: Vec::new(),
         config_path: row.try_get("config_path")?,
@@ -124,8 +92,8 @@ pub(crate) async fn put(tx: &mut WriteTx, new: &StoredConnection) -> Result<(), 
     )
     .bind(&new.item.project)
     .bind(&new.item.url)
-    .bind(host_kind_name(new.item.host_kind))
-    .bind(credential_name(new.item.credential))
+    .bind(new.item.host_kind.as_str())
+    .bind(new.item.credential.as_str())
     .bind(&new.sealed)
     .bind(&new.item.public_key)
     .bind(&new.host_keys)

@@ -2,8 +2,8 @@
 
 use russet_protocol::notifications::{NotifyEvent, NotifyOn, NotifyTargetItem};
 
-use super::alert_targets::{kind_column, kind_name, select_targets};
-use super::rows::{count_column, count_maybe, int_value, json, to_json};
+use super::alert_targets::select_targets;
+use super::rows::{count_column, count_maybe, int_value, json, parse, to_json};
 use super::sql::{Lock, Row, query};
 use super::{Conn, StoreError, WriteTx};
 use crate::notify::Previous;
@@ -15,20 +15,14 @@ pub(crate) struct StoredNotifyTarget {
     pub(crate) sealed: Vec<u8>,
 }
 
-fn on_column(row: &Row) -> Result<NotifyOn, StoreError> {
-    let text: String = row.try_get("send_on")?;
-    let known = NotifyOn::ALL.into_iter().find(|on| on.as_str() == text);
-    known.ok_or_else(|| StoreError::Unreadable { what: format!("send_on `{text}`") })
-}
-
 fn target_from_row(row: &Row) -> Result<NotifyTargetItem, StoreError> {
     Ok(NotifyTargetItem {
         id: row.try_get("name")?,
         name: row.try_get("label")?,
-        kind: kind_column(row)?,
+        kind: parse(row, "kind")?,
         address: row.try_get("shown")?,
         events: json(row, "events")?,
-        on: on_column(row)?,
+        on: parse(row, "send_on")?,
         author: row.try_get("author")?,
         created_ms: count_column(row, "created_ms")?,
         waiting: count_column(row, "waiting")?,
@@ -63,7 +57,7 @@ pub(crate) async fn insert(
          ON CONFLICT DO NOTHING",
     )
     .bind(&new.item.id)
-    .bind(kind_name(new.item.kind))
+    .bind(new.item.kind.as_str())
     .bind(&new.item.address)
     .bind(&new.sealed)
     .bind(int_value(new.item.created_ms))
@@ -128,7 +122,7 @@ pub(super) async fn hearers(conn: &mut Conn, project: &str) -> Result<Vec<Hearer
             id: row.try_get("name")?,
             label: row.try_get("label")?,
             events: json(row, "events")?,
-            on: on_column(row)?,
+            on: parse(row, "send_on")?,
             author: row.try_get("author")?,
         })
     };

@@ -1,11 +1,14 @@
 //! Tables `schedules` and `schedule_firings`.
 
 use russet_protocol::ids::PipelineId;
-use russet_protocol::schedules::{FiringItem, MissedPolicy, ScheduleItem};
+use russet_protocol::schedules::{FiringItem, ScheduleItem};
 
-use super::rows::{count_column, int_value, json, to_json};
+use super::rows::{count_column, int_value, json, parse, to_json};
 use super::sql::{Row, query};
 use super::{Conn, StoreError, WriteTx};
+
+/// Time for which firings are kept, in milliseconds.
+const KEPT_MS: i64 = 30 * 24 * 3_600_000;
 
 /// A schedule as it is stored.
 #[derive(Clone, Debug)]
@@ -26,9 +29,6 @@ pub(crate) struct OpenFiring {
 }
 
 fn schedule_from_row(row: &Row) -> Result<StoredSchedule, StoreError> {
-    let missed: String = row.try_get("missed")?;
-    let known = MissedPolicy::ALL.into_iter().find(|policy| policy.as_str() == missed);
-    let unreadable = || StoreError::Unreadable { what: format!("missed `{missed}`") };
     Ok(StoredSchedule {
         project: row.try_get("project")?,
         next_ms: row.try_get("next_ms")?,
@@ -39,7 +39,7 @@ fn schedule_from_row(row: &Row) -> Result<StoredSchedule, StoreError> {
             timezone: row.try_get("timezone")?,
             branch: row.try_get("branch")?,
             parameters: json(row, "parameters")?,
-            missed: known.ok_or_else(unreadable)?,
+            missed: parse(row, "missed")?,
             paused: row.try_get("paused")?,
             created_by: row.try_get("created_by")?,
             created_ms: count_column(row, "created_ms")?,
@@ -65,6 +65,32 @@ pub(crate) async fn of_project(
         found.push(schedule);
     }
     Ok(found)
+}
+
+/// Returns a schedule by its name, with the time that it fired for last.
+pub(crate) async fn get(
+    conn: &mut Conn,
+    project: &str,
+    name: &str,
+) -> Result<Option<StoredSchedule>, StoreError> {
+    let row = query("SELECT * FROM schedules WHERE project = $1 AND name = $2")
+        .bind(project)
+        .bind(name)
+        .fetch_optional(&mut *conn)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let mut schedule = schedule_from_row(&row)?;
+    schedule.item.last = last_firing(conn, &schedule.item.id).await?;
+    Ok(Some(schedule))
+}
+
+/// Returns the number of schedules of a project.
+pub(crate) async fn count_of_project(conn: &mut Conn, project: &str) -> Result<u64, StoreError> {
+    let row = query("SELECT count(*) AS number FROM schedules WHERE project = $1")
+        .bind(project)
+        .fetch_one(conn)
+        .await?;
+    count_column(&row, "number")
 }
 
 async fn last_firing(conn: &mut Conn, id: &str) -> Result<Option<FiringItem>, StoreError> {
@@ -133,8 +159,11 @@ pub(crate) async fn remove(tx: &mut WriteTx, id: &str) -> Result<(), StoreError>
 
 /// Removes those of a project that is deleted.
 pub(super) async fn remove_of_project(tx: &mut WriteTx, project: &str) -> Result<(), StoreError> {
-    for schedule in of_project(tx, project).await? {
-        remove(tx, &schedule.item.id).await?;
+    for statement in [
+        "DELETE FROM schedule_firings WHERE schedule IN (SELECT id FROM schedules WHERE project = $1)",
+        "DELETE FROM schedules WHERE project = $1",
+    ] {
+        query(statement).bind(project).execute(tx).await?;
     }
     Ok(())
 }
@@ -226,6 +255,3 @@ pub(crate) async fn end_firing(
     .await?;
     Ok(())
 }
-
-/// Time for which firings are kept, in milliseconds.
-const KEPT_MS: i64 = 30 * 24 * 3_600_000;

@@ -3,7 +3,7 @@
 use russet_protocol::ids::PipelineId;
 use russet_protocol::projects::{TriggerItem, TriggerState};
 
-use super::rows::{count_column, count_maybe};
+use super::rows::{count_column, count_maybe, parse};
 use super::sql::{Row, query};
 use super::{Conn, StoreError, WriteTx};
 use crate::text::cut_text;
@@ -136,7 +136,7 @@ pub(crate) async fn mark_ended(
         "UPDATE trigger_events SET state = $1, done_ms = $2, message = $3, hint = $4 \
          WHERE id = $5 AND state = 'waiting'",
     )
-    .bind(state_name(state))
+    .bind(state.as_str())
     .bind(now_ms)
     .bind(cut_text(message, MAX_MESSAGE_BYTES))
     .bind(hint)
@@ -184,20 +184,7 @@ pub(crate) async fn delete_old(
     Ok(())
 }
 
-fn state_name(state: TriggerState) -> &'static str {
-    match state {
-        TriggerState::Waiting => "waiting",
-        TriggerState::Built => "built",
-        TriggerState::Skipped => "skipped",
-        TriggerState::Failed => "failed",
-    }
-}
-
 fn item_from_row(row: &Row) -> Result<TriggerItem, StoreError> {
-    let state: String = row.try_get("state")?;
-    let all =
-        [TriggerState::Waiting, TriggerState::Built, TriggerState::Skipped, TriggerState::Failed];
-    let unreadable = || StoreError::Unreadable { what: format!("the trigger state `{state}`") };
     let created_ms = count_column(row, "created_ms")?;
     let done_ms = count_maybe(row, "done_ms")?;
     Ok(TriggerItem {
@@ -205,7 +192,7 @@ fn item_from_row(row: &Row) -> Result<TriggerItem, StoreError> {
         kind: row.try_get("kind")?,
         reference: row.try_get("reference")?,
         revision: row.try_get("revision")?,
-        state: all.into_iter().find(|of| state_name(*of) == state).ok_or_else(unreadable)?,
+        state: parse(row, "state")?,
         created_ms,
         took_ms: done_ms.map(|done| done.saturating_sub(created_ms)),
         pipeline: row.try_get::<Option<String>>("pipeline")?.map(Into::into),

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use axum::http::header::{AUTHORIZATION, CONNECTION, HeaderMap, SEC_WEBSOCKET_ACCEPT, UPGRADE};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::header::{CONNECTION, HeaderMap, SEC_WEBSOCKET_ACCEPT, UPGRADE};
+use axum::http::{HeaderName, StatusCode};
 use futures_util::{SinkExt as _, StreamExt as _, future};
 use reqwest::redirect::Policy;
 use reqwest::{Response, Upgraded};
@@ -83,7 +83,9 @@ pub(crate) async fn dial_peer(
         .header(RELAYED_HEADER, "1")
         .header("x-forwarded-for", client);
     for (name, value) in PASSED.iter().filter_map(|name| Some((name, headers.get(*name)?))) {
-        request = request.header(HeaderName::from_static(name), secret(value, name));
+        let mut value = value.clone();
+        value.set_sensitive(true);
+        request = request.header(HeaderName::from_static(name), value);
     }
     let answer = match tokio::time::timeout(CALL_TIMEOUT, request.send()).await {
         Ok(answer) => answer.map_err(failed)?,
@@ -92,28 +94,20 @@ pub(crate) async fn dial_peer(
             return Err(unreachable(format!("it did not answer within {seconds} s")));
         }
     };
-    check_answer(&answer, &key).map_err(unreachable)?;
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(RelayError::Refused(peer_url.to_owned(), read_refusal(answer).await));
+    }
+    if !has_accepted(&answer, &key) {
+        return Err(unreachable("its answer is not that of a WebSocket".to_owned()));
     }
     let bytes = answer.upgrade().await.map_err(failed)?;
     Ok(PeerSocket::from_raw_socket(bytes, Role::Client, Some(limits())).await)
 }
 
-fn secret(value: &HeaderValue, name: &str) -> HeaderValue {
-    let mut value = value.clone();
-    value.set_sensitive(name == AUTHORIZATION.as_str() || name == ADMIN_TOKEN_HEADER);
-    value
-}
-
-/// Checks that whoever switches to a WebSocket has read this very request (RFC 6455, section 4.1).
-fn check_answer(answer: &Response, key: &str) -> Result<(), String> {
+/// Returns true if whoever switches to a WebSocket has read this very request (RFC 6455, section 4.1).
+fn has_accepted(answer: &Response, key: &str) -> bool {
     let accepted = answer.headers().get(SEC_WEBSOCKET_ACCEPT);
-    let is_ours = accepted.is_some_and(|it| it == derive_accept_key(key.as_bytes()).as_str());
-    if answer.status() == StatusCode::SWITCHING_PROTOCOLS && !is_ours {
-        return Err("its answer is not that of a WebSocket".to_owned());
-    }
-    Ok(())
+    accepted.is_some_and(|it| it == derive_accept_key(key.as_bytes()).as_str())
 }
 
 async fn read_refusal(answer: Response) -> String {

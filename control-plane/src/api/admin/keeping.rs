@@ -15,7 +15,7 @@ use crate::audit;
 use crate::keeping::delete_pipeline;
 use crate::state::App;
 use crate::store::retention::Stays;
-use crate::store::{projects, retention, unnamed, usage};
+use crate::store::{Conn, projects, retention, unnamed, usage};
 
 /// The settings of retention: options of the server, settings of all projects, and of single ones.
 #[cfg_attr(test, utoipa::path(
@@ -58,9 +58,7 @@ pub(super) async fn put_project_retention(
     Path(project): Path<String>,
     Json(settings): Json<Retention, SMALL>,
 ) -> Result<StatusCode, ApiError> {
-    if !projects::exists(&mut app.store.read().await?, &project).await? {
-        return Err(no_such_project(&project));
-    }
+    require_project(&mut app.store.read().await?, &project).await?;
     store_retention(&app, &project, &settings).await
 }
 
@@ -162,9 +160,7 @@ pub(super) async fn remove_project(
 ) -> Result<StatusCode, ApiError> {
     let pipelines = {
         let mut conn = app.store.read().await?;
-        if !projects::exists(&mut conn, &project).await? {
-            return Err(no_such_project(&project));
-        }
+        require_project(&mut conn, &project).await?;
         let pipelines = projects::pipelines(&mut conn, &project).await?;
         // All of them are looked at first, so that a refusal changes nothing.
         for id in &pipelines {
@@ -194,8 +190,12 @@ pub(super) async fn remove_project(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn no_such_project(project: &str) -> ApiError {
-    ApiError::NotFound(format!("there is no project `{project}`"))
+/// Answers that there is no such project, where that is so.
+pub(super) async fn require_project(conn: &mut Conn, project: &str) -> Result<(), ApiError> {
+    if projects::exists(conn, project).await? {
+        return Ok(());
+    }
+    Err(ApiError::NotFound(format!("there is no project `{}`", project.escape_debug())))
 }
 
 /// Says what holds the disk. It is counted while others work, so it is exact when nobody does.

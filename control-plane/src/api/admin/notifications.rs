@@ -12,6 +12,7 @@ use russet_protocol::notifications::{
 use russet_protocol::secret::Secret;
 
 use super::alerts::{check_address, check_name};
+use super::keeping::require_project;
 use super::people::check_person;
 use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
@@ -20,8 +21,8 @@ use crate::audit;
 use crate::notify::ping_body;
 use crate::outbox::{self, SEAL_NAME, Sealed, seal_owner_of_project};
 use crate::state::App;
+use crate::store::notify_targets;
 use crate::store::notify_targets::StoredNotifyTarget;
-use crate::store::{notify_targets, projects};
 
 /// Most targets of a project: each end of a workflow or job writes to all of them.
 const MAX_TARGETS: usize = 20;
@@ -111,10 +112,7 @@ async fn insert_target(
     stored: &StoredNotifyTarget,
 ) -> Result<(), ApiError> {
     let mut tx = app.store.write().await?;
-    if !projects::exists(&mut tx, project).await? {
-        let message = format!("there is no project `{}`", project.escape_debug());
-        return Err(ApiError::NotFound(message));
-    }
+    require_project(&mut tx, project).await?;
     if notify_targets::of_project(&mut tx, project).await?.len() >= MAX_TARGETS {
         let message = format!("the project has {MAX_TARGETS} targets; remove one first");
         return Err(ApiError::Conflict(message));

@@ -5,12 +5,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use russet_protocol::project_settings::ProjectSettings;
 
+use super::keeping::require_project;
 use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
 use crate::api::params::Path;
 use crate::audit;
 use crate::state::App;
-use crate::store::{project_settings, projects};
+use crate::store::project_settings;
 
 /// Longest name of a branch, in bytes.
 const MAX_BRANCH_BYTES: usize = 255;
@@ -50,10 +51,7 @@ pub(super) async fn put(
         return Err(ApiError::Bad(message));
     }
     let mut tx = app.store.write().await?;
-    if !projects::exists(&mut tx, &project).await? {
-        let message = format!("there is no project `{}`", project.escape_debug());
-        return Err(ApiError::NotFound(message));
-    }
+    require_project(&mut tx, &project).await?;
     audit::note_before(&project_settings::get(&mut tx, &project).await?.settings);
     audit::note_after(&settings);
     project_settings::put(&mut tx, &project, &settings, app.clock.wall_ms()).await?;

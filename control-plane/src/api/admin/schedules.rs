@@ -8,6 +8,7 @@ use russet_protocol::ids::MessageId;
 use russet_protocol::schedules::{NewSchedule, ScheduleItem};
 
 use super::alerts::check_name;
+use super::keeping::require_project;
 use super::people::By;
 use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
@@ -16,10 +17,10 @@ use crate::audit;
 use crate::schedules::{InvalidTimes, Times};
 use crate::state::App;
 use crate::store::schedules::StoredSchedule;
-use crate::store::{Conn, WriteTx, projects, schedules};
+use crate::store::{Conn, WriteTx, schedules};
 
 /// Most schedules of a project.
-const MAX_SCHEDULES: usize = 100;
+const MAX_SCHEDULES: u64 = 100;
 
 /// Times that are told of a single schedule.
 const MAX_NEXT: usize = 5;
@@ -43,8 +44,7 @@ fn with_next(schedule: StoredSchedule, count: usize) -> ScheduleItem {
 }
 
 async fn find(conn: &mut Conn, project: &str, name: &str) -> Result<StoredSchedule, ApiError> {
-    let all = schedules::of_project(conn, project).await?;
-    all.into_iter().find(|schedule| schedule.item.name == name).ok_or_else(|| {
+    schedules::get(conn, project, name).await?.ok_or_else(|| {
         let (project, name) = (project.escape_debug(), name.escape_debug());
         ApiError::NotFound(format!("the project `{project}` has no schedule `{name}`"))
     })
@@ -136,11 +136,8 @@ fn check_texts(new: &NewSchedule) -> Result<(), ApiError> {
 
 async fn insert_schedule(tx: &mut WriteTx, stored: &StoredSchedule) -> Result<(), ApiError> {
     let project = &stored.project;
-    if !projects::exists(tx, project).await? {
-        let message = format!("there is no project `{}`", project.escape_debug());
-        return Err(ApiError::NotFound(message));
-    }
-    if schedules::of_project(tx, project).await?.len() >= MAX_SCHEDULES {
+    require_project(tx, project).await?;
+    if schedules::count_of_project(tx, project).await? >= MAX_SCHEDULES {
         let message = format!("the project has {MAX_SCHEDULES} schedules; remove one first");
         return Err(ApiError::Conflict(message));
     }
