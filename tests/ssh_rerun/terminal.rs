@@ -87,15 +87,32 @@ fn wait_for_logins(farm: &Farm, number: usize) {
     });
 }
 
+/// Reruns the job, and gets into its task in a terminal.
+#[track_caller]
+fn log_in(farm: &Farm) -> (Job, Terminal) {
+    let job = farm.rerun();
+    let terminal = Terminal::open(farm, &job);
+    wait_for_logins(farm, 1);
+    (job, terminal)
+}
+
+/// Waits for the second login, finds a file of the task there, and leaves the shell.
+#[track_caller]
+fn leave_after_return(farm: &Farm, terminal: &Terminal, file: &str) {
+    wait_for_logins(farm, 2);
+    terminal.type_line(&format!("cat {file}; echo $((40 + 2)) back"));
+    terminal.wait_for("42 back");
+    terminal.type_line("exit 5");
+    terminal.wait_for("ended=5");
+}
+
 #[test]
 fn a_shell_follows_the_size_of_the_terminal_and_takes_control_c() {
     if !has_tool("tmux") {
         return;
     }
     let farm = Farm::allowed();
-    let job = farm.rerun();
-    let terminal = Terminal::open(&farm, &job);
-    wait_for_logins(&farm, 1);
+    let (job, terminal) = log_in(&farm);
     terminal.type_line("stty size; cat note.txt; echo job=$CIRCLE_JOB");
     terminal.wait_for("30 120");
     terminal.wait_for("built");
@@ -122,19 +139,13 @@ fn a_terminal_is_told_that_the_server_restarts_and_gets_into_the_same_task_again
         return;
     }
     let mut farm = Farm::allowed();
-    let job = farm.rerun();
-    let terminal = Terminal::open(&farm, &job);
-    wait_for_logins(&farm, 1);
+    let (job, terminal) = log_in(&farm);
     terminal.type_line("echo left > left.txt");
     farm.server.stop();
     terminal.wait_for("dial again");
     terminal.wait_for("Dialling the same task again");
     farm.server.start_again();
-    wait_for_logins(&farm, 2);
-    terminal.type_line("cat left.txt; echo $((40 + 2)) back");
-    terminal.wait_for("42 back");
-    terminal.type_line("exit 5");
-    terminal.wait_for("ended=5");
+    leave_after_return(&farm, &terminal, "left.txt");
     end_hold(&farm, &job);
 }
 
@@ -144,9 +155,7 @@ fn control_c_gives_up_on_a_server_that_does_not_come_back() {
         return;
     }
     let mut farm = Farm::allowed();
-    let job = farm.rerun();
-    let terminal = Terminal::open(&farm, &job);
-    wait_for_logins(&farm, 1);
+    let (job, terminal) = log_in(&farm);
     farm.server.stop();
     terminal.wait_for("Ctrl-C gives up");
     terminal.press_control_c();
@@ -161,9 +170,7 @@ fn a_session_goes_on_while_the_launch_agent_is_restarted() {
         return;
     }
     let mut farm = Farm::allowed();
-    let job = farm.rerun();
-    let terminal = Terminal::open(&farm, &job);
-    wait_for_logins(&farm, 1);
+    let (job, terminal) = log_in(&farm);
     farm.agent.kill();
     terminal.type_line("echo $((40 + 2)) alone");
     terminal.wait_for("42 alone");
@@ -188,16 +195,10 @@ fn a_session_through_the_relay_is_dialled_again_when_the_launch_agent_is_restart
         serde_json::json!({"description": "", "allow_ssh": true}),
         &["ssh: {enabled: true}", "relay: always"],
     );
-    let job = farm.rerun();
-    let terminal = Terminal::open(&farm, &job);
-    wait_for_logins(&farm, 1);
+    let (job, terminal) = log_in(&farm);
     farm.agent.kill();
     terminal.wait_for("Dialling the same task again");
     farm.agent.start_again();
-    wait_for_logins(&farm, 2);
-    terminal.type_line("cat note.txt; echo $((40 + 2)) back");
-    terminal.wait_for("42 back");
-    terminal.type_line("exit 5");
-    terminal.wait_for("ended=5");
+    leave_after_return(&farm, &terminal, "note.txt");
     end_hold(&farm, &job);
 }

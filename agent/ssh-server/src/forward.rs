@@ -184,7 +184,7 @@ impl Drop for Listeners {
     }
 }
 
-/// Serves whoever connects, so many at once, until it is dropped.
+/// Serves those who connect, up to [`MAX_FORWARDED`] at once, until it is dropped.
 async fn accept_all<T, F>(
     mut poll_accept: impl FnMut(&mut Context<'_>) -> Poll<io::Result<T>>,
     serve: impl Fn(T) -> F,

@@ -75,7 +75,7 @@ mod tests {
         let maps = [
             mapping("1000-2000", "r--p", program, "0"),
             mapping("2000-4000", "r-xp", program, "0"),
-            // What was relocated, and what may be written.
+            // Relocated data, and data that may be written.
             mapping("4000-5000", "r--p", program, "4"),
             mapping("5000-6000", "rw-p", program, "0"),
             mapping("6000-7000", "r-xp", "[vdso]", "0"),

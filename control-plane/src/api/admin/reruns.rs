@@ -128,7 +128,7 @@ pub(super) async fn job(
     post, path = "/api/v3/jobs/{id}/ssh/rerun", tag = "admin", operation_id = "rerun_job_with_ssh",
     params(("id" = String, Path, description = "The job"), ("failed_tests" = Option<bool>, Query, description = "`circleci tests run` runs only the tests that failed"), ("as" = Option<String>, Query, description = "The one who asks")),
     request_body(content = Option<russet_protocol::ssh::SshRerun>, description = "Further keys"),
-    responses((status = 201, description = "The further run of its workflow", body = russet_protocol::admin::Workflow), (status = 400, description = "A key is none, or too weak", body = russet_protocol::problem::Problem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem), (status = 409, description = "It cannot run again now, or not with SSH", body = russet_protocol::problem::Problem)),
+    responses((status = 201, description = "The further run of its workflow", body = russet_protocol::admin::Workflow), (status = 400, description = "A key cannot be read, or is too weak", body = russet_protocol::problem::Problem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem), (status = 409, description = "It cannot run again now, or not with SSH", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
 pub(super) async fn job_with_ssh(
