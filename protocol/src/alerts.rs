@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::outcome::UnknownName;
+use crate::names::named;
 use crate::secret::Secret;
 
 /// Condition that people hear of.
@@ -105,27 +105,7 @@ pub enum TargetKind {
     Slack,
 }
 
-impl TargetKind {
-    /// Name on the wire and in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Webhook => "webhook",
-            Self::Mail => "mail",
-            Self::Slack => "slack",
-        }
-    }
-}
-
-impl std::str::FromStr for TargetKind {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, UnknownName> {
-        let all = [Self::Webhook, Self::Mail, Self::Slack];
-        let found = all.into_iter().find(|of| of.as_str() == text);
-        found.ok_or_else(|| UnknownName(text.to_owned()))
-    }
-}
+named!(TargetKind: Webhook = "webhook", Mail = "mail", Slack = "slack");
 
 /// Target that hears of alerts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

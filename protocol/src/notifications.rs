@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::alerts::TargetKind;
-use crate::outcome::UnknownName;
+use crate::names::named;
 use crate::secret::Secret;
 
 /// Event that a target hears of, under CircleCI's names.
@@ -43,27 +43,7 @@ pub enum NotifyOn {
     Change,
 }
 
-impl NotifyOn {
-    /// Name on the wire and in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Always => "always",
-            Self::Failure => "failure",
-            Self::Change => "change",
-        }
-    }
-}
-
-impl std::str::FromStr for NotifyOn {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, UnknownName> {
-        let all = [Self::Always, Self::Failure, Self::Change];
-        let found = all.into_iter().find(|of| of.as_str() == text);
-        found.ok_or_else(|| UnknownName(text.to_owned()))
-    }
-}
+named!(NotifyOn: Always = "always", Failure = "failure", Change = "change");
 
 /// Target of a project.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

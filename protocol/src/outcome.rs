@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::names::named;
+
 /// Progress of a job or a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -41,41 +43,35 @@ pub enum Outcome {
     Unauthorized,
 }
 
+named!(
+    Outcome:
+    Success = "success",
+    Failed = "failed",
+    Canceled = "canceled",
+    TimedOut = "timedout",
+    InfrastructureFail = "infrastructure_fail",
+    NotRun = "not_run",
+    Unauthorized = "unauthorized",
+);
+
 impl Outcome {
     /// Returns true if jobs that wait for this one may start.
     #[must_use]
     pub fn is_success(self) -> bool {
         self == Self::Success
     }
-
-    /// The name on the wire and on screens.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Success => "success",
-            Self::Failed => "failed",
-            Self::Canceled => "canceled",
-            Self::TimedOut => "timedout",
-            Self::InfrastructureFail => "infrastructure_fail",
-            Self::NotRun => "not_run",
-            Self::Unauthorized => "unauthorized",
-        }
-    }
 }
 
-impl Phase {
-    /// The name on the wire and on screens.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Blocked => "blocked",
-            Self::OnHold => "on_hold",
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Ended => "ended",
-        }
-    }
+named!(
+    Phase:
+    Blocked = "blocked",
+    OnHold = "on_hold",
+    Queued = "queued",
+    Running = "running",
+    Ended = "ended",
+);
 
+impl Phase {
     /// Returns a state in one word: the outcome where there is one, else this phase.
     #[must_use]
     pub fn with_outcome(self, outcome: Option<Outcome>) -> &'static str {
@@ -92,36 +88,6 @@ impl std::fmt::Display for Outcome {
 impl std::fmt::Display for Phase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-impl std::str::FromStr for Outcome {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, UnknownName> {
-        [
-            Self::Success,
-            Self::Failed,
-            Self::Canceled,
-            Self::TimedOut,
-            Self::InfrastructureFail,
-            Self::NotRun,
-            Self::Unauthorized,
-        ]
-        .into_iter()
-        .find(|outcome| outcome.as_str() == text)
-        .ok_or_else(|| UnknownName(text.to_owned()))
-    }
-}
-
-impl std::str::FromStr for Phase {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, UnknownName> {
-        [Self::Blocked, Self::OnHold, Self::Queued, Self::Running, Self::Ended]
-            .into_iter()
-            .find(|phase| phase.as_str() == text)
-            .ok_or_else(|| UnknownName(text.to_owned()))
     }
 }
 

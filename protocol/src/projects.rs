@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::PipelineId;
-use crate::outcome::UnknownName;
+use crate::names::named;
 use crate::secret::Secret;
 
 /// Interval of polls where none is asked for, in milliseconds.
@@ -25,25 +25,7 @@ pub enum HostKind {
     Git,
 }
 
-impl HostKind {
-    /// Name on the wire and in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Git => "git",
-        }
-    }
-}
-
-impl std::str::FromStr for HostKind {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, UnknownName> {
-        let all = [Self::Git];
-        let found = all.into_iter().find(|of| of.as_str() == text);
-        found.ok_or_else(|| UnknownName(text.to_owned()))
-    }
-}
+named!(HostKind: Git = "git");
 
 /// Credential of a remote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,27 +41,7 @@ pub enum CredentialKind {
     DeployKey,
 }
 
-impl CredentialKind {
-    /// Name on the wire and in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Token => "token",
-            Self::DeployKey => "deploy_key",
-        }
-    }
-}
-
-impl std::str::FromStr for CredentialKind {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, UnknownName> {
-        let all = [Self::None, Self::Token, Self::DeployKey];
-        let found = all.into_iter().find(|of| of.as_str() == text);
-        found.ok_or_else(|| UnknownName(text.to_owned()))
-    }
-}
+named!(CredentialKind: None = "none", Token = "token", DeployKey = "deploy_key");
 
 /// `PUT /api/v3/projects/{project}/connection`: connects a project to a Git remote, or says anew how.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -196,28 +158,7 @@ pub enum TriggerState {
     Failed,
 }
 
-impl TriggerState {
-    /// Name on the wire and in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Built => "built",
-            Self::Skipped => "skipped",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-impl std::str::FromStr for TriggerState {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, UnknownName> {
-        let all = [Self::Waiting, Self::Built, Self::Skipped, Self::Failed];
-        let found = all.into_iter().find(|of| of.as_str() == text);
-        found.ok_or_else(|| UnknownName(text.to_owned()))
-    }
-}
+named!(TriggerState: Waiting = "waiting", Built = "built", Skipped = "skipped", Failed = "failed");
 
 /// Cause of a pipeline.
 #[derive(Clone, Debug, Serialize, Deserialize)]

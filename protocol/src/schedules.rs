@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::admin::ParameterValue;
-use crate::outcome::UnknownName;
+use crate::names::named;
 
 /// Effect of a time at which no server ran.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,26 +19,7 @@ pub enum MissedPolicy {
     Skip,
 }
 
-impl MissedPolicy {
-    /// Name on the wire and in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Once => "once",
-            Self::Skip => "skip",
-        }
-    }
-}
-
-impl std::str::FromStr for MissedPolicy {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, UnknownName> {
-        let all = [Self::Once, Self::Skip];
-        let found = all.into_iter().find(|of| of.as_str() == text);
-        found.ok_or_else(|| UnknownName(text.to_owned()))
-    }
-}
+named!(MissedPolicy: Once = "once", Skip = "skip");
 
 /// `POST /api/v3/projects/{project}/schedules`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::Items;
 use super::jobs::{Job, StepState, is_one, is_zero, one};
 use crate::ids::{JobId, PipelineId, WorkflowId};
-use crate::outcome::{Outcome, Phase, UnknownName};
+use crate::names::named;
+use crate::outcome::{Outcome, Phase};
 use crate::runner::TestResult;
 
 /// A pipeline and how far it is.
@@ -126,29 +127,13 @@ pub enum RerunKind {
     Job,
 }
 
-impl RerunKind {
-    /// The name in the database and on the wire.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::FromStart => "from_start",
-            Self::FromFailed => "from_failed",
-            Self::FailedTests => "failed_tests",
-            Self::Job => "job",
-        }
-    }
-}
-
-impl std::str::FromStr for RerunKind {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, UnknownName> {
-        [Self::FromStart, Self::FromFailed, Self::FailedTests, Self::Job]
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-            .ok_or_else(|| UnknownName(text.to_owned()))
-    }
-}
+named!(
+    RerunKind:
+    FromStart = "from_start",
+    FromFailed = "from_failed",
+    FailedTests = "failed_tests",
+    Job = "job",
+);
 
 /// `GET /api/v3/jobs/{id}/artifacts`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
