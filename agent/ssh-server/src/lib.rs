@@ -4,6 +4,7 @@
 //! as the slot's user, lets in the holders of given public keys alone, and starts their shells through
 //! its [`Host`], which waits for them and ends what they leave like everything else of the task.
 
+mod channels;
 mod config;
 mod connection;
 mod forward;

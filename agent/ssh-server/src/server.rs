@@ -10,8 +10,9 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::channels::Channels;
 use crate::config::Settings;
-use crate::connection::{Answers, Channels};
+use crate::connection::Answers;
 use crate::forward::Listeners;
 use crate::gate::{Gate, Transport};
 use crate::session::Host;

@@ -11,12 +11,11 @@ use std::sync::Arc;
 
 use russet_ssh_server::{PersonKeys, Settings};
 use russh::keys::signature::Signer as _;
-use russh::keys::ssh_key::private::Ed25519Keypair;
+use russh::keys::ssh_key::EcdsaCurve;
+use russh::keys::ssh_key::private::{EcdsaKeypair, Ed25519Keypair, KeypairData};
 use russh::keys::ssh_key::sha2::{Digest as _, Sha256};
 
 use super::support::{Serving, serve_with, succeed, text};
-
-const KIND: &str = "sk-ssh-ed25519@openssh.com";
 
 /// Name of what the key is for, as `ssh-keygen` sets it.
 const APPLICATION: &str = "ssh:";
@@ -24,9 +23,26 @@ const APPLICATION: &str = "ssh:";
 /// Flag of a signature that somebody has touched the key for.
 const TOUCHED: u8 = 1;
 
+/// Algorithm of a security key.
+#[derive(Clone, Copy)]
+enum Kind {
+    Ed25519,
+    Ecdsa,
+}
+
+impl Kind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Ed25519 => "sk-ssh-ed25519@openssh.com",
+            Self::Ecdsa => "sk-ecdsa-sha2-nistp256@openssh.com",
+        }
+    }
+}
+
 /// A security key, and how it lies.
 struct SecurityKey {
-    pair: Ed25519Keypair,
+    kind: Kind,
+    pair: KeypairData,
     /// Application that is signed.
     signed_for: &'static str,
 }
@@ -36,12 +52,25 @@ fn string(bytes: &[u8]) -> Vec<u8> {
 }
 
 impl SecurityKey {
-    fn make(signed_for: &'static str) -> Self {
-        Self { pair: Ed25519Keypair::random(&mut russh::keys::key::safe_rng()), signed_for }
+    fn make(kind: Kind, signed_for: &'static str) -> Self {
+        let random = &mut russh::keys::key::safe_rng();
+        let pair = match kind {
+            Kind::Ed25519 => Ed25519Keypair::random(random).into(),
+            Kind::Ecdsa => EcdsaKeypair::random(random, EcdsaCurve::NistP256).unwrap().into(),
+        };
+        Self { kind, pair, signed_for }
     }
 
     fn public_blob(&self) -> Vec<u8> {
-        [KIND.as_bytes(), self.pair.public.as_ref(), APPLICATION.as_bytes()].map(string).concat()
+        let kind = string(self.kind.as_str().as_bytes());
+        let key = match &self.pair {
+            KeypairData::Ed25519(pair) => string(pair.public.as_ref()),
+            KeypairData::Ecdsa(pair) => {
+                [string(b"nistp256"), string(pair.public_key_bytes())].concat()
+            }
+            _ => unreachable!("no key of these tests"),
+        };
+        [kind, key, string(APPLICATION.as_bytes())].concat()
     }
 
     fn public_line(&self) -> String {
@@ -55,7 +84,7 @@ impl SecurityKey {
         let message = Sha256::digest(message);
         let signed = [&application[..], &last, &message[..]].concat();
         let signature = self.pair.try_sign(&signed).unwrap();
-        [string(KIND.as_bytes()), string(signature.as_bytes()), last].concat()
+        [string(self.kind.as_str().as_bytes()), string(signature.as_bytes()), last].concat()
     }
 
     /// Answers one request of an agent's client.
@@ -112,16 +141,18 @@ fn serve_for(key: &SecurityKey) -> Serving {
 
 #[test]
 fn a_security_key_logs_in_by_what_it_signs_and_by_nothing_else() {
-    let key = SecurityKey::make(APPLICATION);
-    let serving = serve_for(&key);
-    let directory = serving.dir.path().to_owned();
-    assert_eq!(succeed(&log_in(&serving, key, &directory)), "build\n");
+    for kind in [Kind::Ed25519, Kind::Ecdsa] {
+        let key = SecurityKey::make(kind, APPLICATION);
+        let serving = serve_for(&key);
+        let directory = serving.dir.path().to_owned();
+        assert_eq!(succeed(&log_in(&serving, key, &directory)), "build\n");
 
-    // One that signs for another application, as a web site could have it do.
-    let key = SecurityKey::make("https://example.com");
-    let serving = serve_for(&key);
-    let directory = serving.dir.path().to_owned();
-    let output = log_in(&serving, key, &directory);
-    assert!(text(&output.stderr).contains("Permission denied"), "{}", text(&output.stderr));
-    assert!(serving.host.began.lock().unwrap().is_empty());
+        // One that signs for another application, as a web site could have it do.
+        let key = SecurityKey::make(kind, "https://example.com");
+        let serving = serve_for(&key);
+        let directory = serving.dir.path().to_owned();
+        let output = log_in(&serving, key, &directory);
+        assert!(text(&output.stderr).contains("Permission denied"), "{}", text(&output.stderr));
+        assert!(serving.host.began.lock().unwrap().is_empty());
+    }
 }

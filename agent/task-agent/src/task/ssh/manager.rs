@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use russet_platform::clock::{Clock, whole_millis};
 use russet_protocol::ssh::{HoldOrders, HoldReport, MAX_EXTENSION_MS};
 use russet_protocol::supervise::FromTaskAgent;
@@ -76,6 +77,8 @@ impl Manager {
         let mut shown = sessions;
         let mut hold = Some(hold);
         loop {
+            // What happened before the end counts, also where both are seen at once.
+            while self.next_event(&mut hold).now_or_never().is_some() {}
             let now = self.clock.now();
             self.report(hold.as_ref());
             let Some(current) = &mut hold else { return HoldEnd::Stopped };
@@ -187,3 +190,6 @@ fn connected_words(sessions: u32) -> String {
         count => format!("{count} sessions are connected"),
     }
 }
+
+#[cfg(test)]
+mod tests;
