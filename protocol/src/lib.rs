@@ -24,7 +24,7 @@ pub mod keeping;
 pub mod local;
 pub mod machine;
 pub mod manifest;
-mod names;
+pub mod names;
 pub mod namespaces;
 pub mod notifications;
 pub mod outcome;

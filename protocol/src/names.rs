@@ -14,12 +14,12 @@ macro_rules! named {
         }
 
         impl std::str::FromStr for $type {
-            type Err = crate::outcome::UnknownName;
+            type Err = crate::names::UnknownName;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 match text {
                     $($name => Ok(Self::$variant),)+
-                    _ => Err(crate::outcome::UnknownName(text.to_owned())),
+                    _ => Err(crate::names::UnknownName(text.to_owned())),
                 }
             }
         }
@@ -27,3 +27,15 @@ macro_rules! named {
 }
 
 pub(crate) use named;
+
+/// A text that is none of the names that are known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownName(pub String);
+
+impl std::fmt::Display for UnknownName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "`{}` is none of the names that are known", self.0)
+    }
+}
+
+impl std::error::Error for UnknownName {}

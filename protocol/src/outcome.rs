@@ -90,15 +90,3 @@ impl std::fmt::Display for Phase {
         f.write_str(self.as_str())
     }
 }
-
-/// A text that names no phase or outcome that we know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownName(pub String);
-
-impl std::fmt::Display for UnknownName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "`{}` names no phase or outcome", self.0)
-    }
-}
-
-impl std::error::Error for UnknownName {}

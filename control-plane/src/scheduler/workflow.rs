@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use russet_protocol::outcome::{Outcome, Phase, UnknownName};
+use russet_protocol::names::UnknownName;
+use russet_protocol::outcome::{Outcome, Phase};
 
 /// Action of a job once it may start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -159,11 +159,10 @@ pub(crate) async fn remove(tx: &mut WriteTx, id: &str) -> Result<(), StoreError>
 
 /// Removes those of a project that is deleted.
 pub(super) async fn remove_of_project(tx: &mut WriteTx, project: &str) -> Result<(), StoreError> {
-    for statement in [
-        "DELETE FROM schedule_firings WHERE schedule IN (SELECT id FROM schedules WHERE project = $1)",
-        "DELETE FROM schedules WHERE project = $1",
-    ] {
-        query(statement).bind(project).execute(tx).await?;
+    // By their ids: PostgreSQL would walk all firings for those of a subquery.
+    let ids = query("SELECT id FROM schedules WHERE project = $1").bind(project);
+    for row in ids.fetch_all(&mut *tx).await? {
+        remove(tx, &row.try_get::<String>("id")?).await?;
     }
     Ok(())
 }
