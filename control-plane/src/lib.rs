@@ -82,6 +82,7 @@ mod servers;
 mod sign_in;
 mod signals;
 mod silence;
+mod slugs;
 mod sources;
 mod space;
 mod ssh_hold;

@@ -30,7 +30,7 @@ mod routes;
 mod runner_name;
 
 use axum::http::{Method, Uri};
-use axum::middleware::{from_fn_with_state, map_response_with_state};
+use axum::middleware::{from_fn_with_state, map_request, map_response_with_state};
 use axum::{Extension, Router};
 
 use crate::state::App;
@@ -44,7 +44,7 @@ pub(crate) use projects::Builds;
 /// All routes: those of the API, and the pages.
 pub(crate) fn router(app: App, pages: Router<App>) -> Router {
     let calls = Calls::new(admin::routes().into_router(&app).with_state(app.clone()));
-    Router::new()
+    let all = Router::new()
         .merge(agent::routes().into_router(&app))
         .merge(admin::routes().into_router(&app))
         .merge(projects::routes().into_router(&app))
@@ -60,7 +60,9 @@ pub(crate) fn router(app: App, pages: Router<App>) -> Router {
         .merge(health::routes().into_router(&app))
         .layer(from_fn_with_state(app.clone(), metrics::measure_call))
         .layer(tower_http::trace::TraceLayer::new_for_http())
-        .with_state(app)
+        .with_state(app);
+    // Outside of the routes, so that they see one form of a slug alone.
+    Router::new().fallback_service(all).layer(map_request(clients::take_slug_apart))
 }
 
 async fn no_such_path(uri: Uri) -> ApiError {

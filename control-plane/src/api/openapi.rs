@@ -38,7 +38,7 @@ mod tests {
         let mut all = agent::Docs::openapi();
         all.merge(admin::Docs::openapi());
         all.merge(projects::Docs::openapi());
-        all.merge(clients::Docs::openapi());
+        all.merge(clients::description());
         all.merge(health::Docs::openapi());
         all.info = utoipa::openapi::Info::new("Russet control plane", "3");
         let bearer =

@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use super::error::ApiError;
 use super::operation::Operation;
+use super::refs::{find_slug, unknown_slug};
 use crate::audit;
 use crate::people::{Denial, Needs, Place, Reach, Rights, decide_in, namespace_of};
 use crate::references::{find_job, find_pipeline, find_workflow};
@@ -175,6 +176,11 @@ pub(super) async fn locate(
         Place::Project => {
             let name = param("project");
             Located::of(namespace_of(&name), format!("there is no project `{name}`"))
+        }
+        Place::Slug => {
+            let parts = ["host", "owner", "name"].map(param);
+            let name = find_slug(&mut app.store.read().await?, &parts).await?;
+            Located::of(namespace_of(&name), unknown_slug(&parts))
         }
         Place::Context => {
             let name = param("name");

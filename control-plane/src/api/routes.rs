@@ -75,6 +75,12 @@ impl Routes {
         self.add(Verb::Delete, path, needs.into(), handler)
     }
 
+    /// Adds all of others.
+    pub(crate) fn with(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
     /// Says of the operation that was added last that it changes nothing.
     pub(crate) fn only_reads(mut self) -> Self {
         if let Some((operation, _)) = self.0.last_mut() {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::name_ids::{ORGANIZATION, uuid_of};
 use crate::people::namespace_of;
 use crate::schedules::TRIGGER_SOURCE;
+use crate::slugs::provider_of;
 use crate::text::rfc3339;
 
 /// Type of CircleCI's test event.
@@ -240,23 +241,10 @@ fn pipeline_part(facts: &Facts) -> PipelinePart {
 }
 
 /// Returns the type that payloads have for a value of `pipeline.trigger_source`: the two differ.
-fn trigger_type(source: Option<&str>) -> &str {
+pub(crate) fn trigger_type(source: Option<&str>) -> &str {
     match source.unwrap_or("api") {
         TRIGGER_SOURCE => "schedule",
         other => other,
-    }
-}
-
-/// Returns CircleCI's name of the host of a repository, where it has one.
-fn provider_of(repository_url: Option<&str>) -> Option<&'static str> {
-    let url = repository_url?;
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let place = rest.split(['/', ':']).next().unwrap_or_default();
-    match place.rsplit('@').next().unwrap_or_default() {
-        "github.com" => Some("github"),
-        "gitlab.com" => Some("gitlab"),
-        "bitbucket.org" => Some("bitbucket"),
-        _ => None,
     }
 }
 

@@ -6,5 +6,5 @@ mod event;
 mod text;
 
 pub(crate) use decide::{Previous, counts_for_change, is_wanted};
-pub(crate) use event::{CompletedEvent, Facts, JobFacts, PING, ping_body};
+pub(crate) use event::{CompletedEvent, Facts, JobFacts, PING, ping_body, trigger_type};
 pub(crate) use text::{body, ping_text, subject};

@@ -11,6 +11,8 @@ pub(crate) enum Place {
     Project,
     Context,
     Namespace,
+    /// The project of the slug in the path, by its three parts.
+    Slug,
     /// The class, its token, the pipeline, the workflow or the job in the path, by `{id}`.
     Class,
     ClassToken,
@@ -30,7 +32,7 @@ impl Place {
     #[cfg(test)]
     fn as_str(self) -> &'static str {
         match self {
-            Self::Project => "namespace of the project",
+            Self::Project | Self::Slug => "namespace of the project",
             Self::Context => "namespace of the context",
             Self::Namespace => "namespace in the path",
             Self::Class | Self::QueriedClass => "namespace of the class",

@@ -18,6 +18,11 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// Returns true for a job that waits for a person.
+    pub(crate) fn is_approval(self) -> bool {
+        self == Self::Approval
+    }
+
     /// The name in the database and on the wire.
     pub(crate) fn as_str(self) -> &'static str {
         match self {

@@ -119,6 +119,20 @@ pub(crate) async fn project_of_job(
     Ok(row.map(|row| row.try_get("project")).transpose()?)
 }
 
+/// The job of a number.
+pub(crate) async fn job_by_number(
+    conn: &mut Conn,
+    project: &str,
+    number: u64,
+) -> Result<Option<JobId>, StoreError> {
+    let row = query("SELECT id FROM jobs WHERE project = $1 AND number = $2")
+        .bind(project)
+        .bind(int_value(number))
+        .fetch_optional(conn)
+        .await?;
+    row.as_ref().map(id_of).transpose()
+}
+
 /// The latest pipeline of a project.
 pub(crate) async fn latest_of_project(
     conn: &mut Conn,

@@ -170,6 +170,34 @@ pub(super) async fn get_all(conn: &mut Conn, ids: &[&str]) -> Result<Vec<Pipelin
     Ok(ids.iter().filter_map(with_workflows).collect())
 }
 
+/// Repository and cause of a pipeline.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cause {
+    pub(crate) repository_url: Option<String>,
+    /// Value of `pipeline.trigger_source`; `None`: `api`.
+    pub(crate) trigger_source: Option<String>,
+}
+
+/// Returns repository and cause of pipelines, by their ids.
+pub(crate) async fn causes(
+    conn: &mut Conn,
+    ids: impl Iterator<Item = &str>,
+) -> Result<HashMap<String, Cause>, StoreError> {
+    let rows = query(
+        "SELECT id, repository_url, trigger_source FROM pipelines AS p \
+         WHERE p.id IN (SELECT value FROM json_each($1))",
+    )
+    .bind(keys(ids)?)
+    .fetch_all(conn)
+    .await?;
+    let cause = |row: &Row| {
+        let repository_url = row.try_get("repository_url")?;
+        let cause = Cause { repository_url, trigger_source: row.try_get("trigger_source")? };
+        Ok((row.try_get("id")?, cause))
+    };
+    rows.iter().map(cause).collect()
+}
+
 /// Origin of a pipeline, and whether a class takes such.
 #[derive(Debug)]
 pub(crate) struct Origin {

@@ -23,6 +23,7 @@ mod cancel;
 mod chromium;
 mod claims;
 mod clients;
+mod clients_v2;
 mod device_login;
 mod dynamic;
 mod forms;

@@ -7,7 +7,6 @@
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
-use axum::http::header::HOST;
 use axum::response::Response;
 use russet_protocol::admin::Pin;
 use russet_protocol::manifest::Platform;
@@ -78,9 +77,7 @@ pub(super) async fn find(
         let (version, platform) = (&release.version, platform.as_str());
         ApiError::NotFound(format!("the release {version} has no archive for {platform}"))
     })?;
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    let origin =
-        app.public_url.as_ref().map_or_else(|| format!("http://{host}"), |url| url.to_string());
+    let origin = super::origin_of(&app, &headers);
     let (version, file) = (release.version.to_string(), &artifact.file);
     Ok(Json(Found {
         url: format!("{origin}/api/v2/launch-agent/releases/{version}/{file}"),

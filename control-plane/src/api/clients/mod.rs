@@ -8,13 +8,18 @@ mod compile;
 mod contexts;
 mod download;
 mod orgs;
+mod v2;
 
+use axum::http::HeaderMap;
+use axum::http::header::HOST;
 use russet_protocol::people::Permission::{Operate, Read, Submit};
 
 use super::admin::{resources, runners, tokens};
 use super::routes::Routes;
 use crate::name_ids::uuid_of;
 use crate::people::{Needs, Place};
+use crate::state::App;
+pub(super) use v2::take_slug_apart;
 
 /// Routes of people's tools, then those that carry another token or none.
 pub(super) fn routes() -> Routes {
@@ -48,6 +53,22 @@ pub(super) fn routes() -> Routes {
         .get("/api/v2/launch-agent/download", Needs::ClassToken, download::find)
         .post("/api/v2/launch-agent/download", Needs::ClassToken, download::find)
         .get("/api/v2/launch-agent/releases/{version}/{file}", Needs::Nothing, download::get)
+        .with(v2::routes())
+}
+
+/// Returns the origin of this server, as the caller reaches it.
+fn origin_of(app: &App, headers: &HeaderMap) -> String {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    app.public_url.as_ref().map_or_else(|| format!("http://{host}"), |url| url.to_string())
+}
+
+/// Description of these calls.
+#[cfg(test)]
+pub(super) fn description() -> utoipa::openapi::OpenApi {
+    use utoipa::OpenApi as _;
+    let mut all = Docs::openapi();
+    all.merge(v2::Docs::openapi());
+    all
 }
 
 /// Requests and answers of these calls.
@@ -64,4 +85,4 @@ pub(super) fn routes() -> Routes {
     download::find,
     download::get
 ))]
-pub(super) struct Docs;
+struct Docs;
