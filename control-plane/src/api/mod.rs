@@ -61,8 +61,8 @@ pub(crate) fn router(app: App, pages: Router<App>) -> Router {
         .layer(from_fn_with_state(app.clone(), metrics::measure_call))
         .layer(tower_http::trace::TraceLayer::new_for_http())
         .with_state(app);
-    // Outside of the routes, so that they see one form of a slug alone.
-    Router::new().fallback_service(all).layer(map_request(clients::take_slug_apart))
+    // Outside of the routes: it changes paths.
+    Router::new().fallback_service(all).layer(map_request(clients::adapt_call))
 }
 
 async fn no_such_path(uri: Uri) -> ApiError {

@@ -54,7 +54,8 @@ impl Operation {
     pub(crate) fn is_public_api(&self) -> bool {
         const OURS: [&str; 4] = ["pause", "resume", "rename", "remove"];
         let of_runner = self.path.strip_prefix("/api/v3/runner");
-        self.path.starts_with("/api/v2/")
+        const OF_CIRCLECI: [&str; 3] = ["/api/v2/", "/api/v3/circleci/", "/api/v3/runs"];
+        OF_CIRCLECI.iter().any(|start| self.path.starts_with(start))
             || of_runner.is_some_and(|rest| !OURS.contains(&rest.trim_start_matches('/')))
             || ["/api/v3/orgs", "/api/v3/projects", "/api/v3/configs/compile"].contains(&self.path)
     }

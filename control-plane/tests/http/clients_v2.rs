@@ -230,3 +230,65 @@ async fn a_public_client_walks_from_a_project_to_its_jobs() {
     });
     assert_eq!(found, wanted);
 }
+
+/// A call as CircleCI's command line v1 makes it.
+fn command_line(server: &Harness, method: Method, path: &str) -> reqwest::RequestBuilder {
+    let agent = "circleci-cli (darwin/arm64; 1.0.48692)";
+    server.call(method, path).bearer_auth(&server.admin).header("user-agent", agent)
+}
+
+#[tokio::test]
+async fn the_command_line_finds_runs_workflows_and_jobs_from_a_checkout() {
+    let server = Harness::start().await;
+    let made = with_history(&server).await;
+    let slug = "/api/v3/projects?filter%5Bslug%5D=gh%2Facme%2Fapp";
+    let json = async |request| ok(request).await.json::<Value>().await.unwrap();
+    let project = json(command_line(&server, Method::GET, slug)).await["data"][0]["id"].clone();
+    let search = |filter: &str, from: &str| {
+        let scope = json!({"project_ids": [project], "from": from, "to": "2099-01-01T00:00:00Z"});
+        let page = json!({"cursor": "", "limit": 10});
+        let body = json!({"scope": scope, "filter": filter, "page": page});
+        command_line(&server, Method::POST, "/api/v3/runs/search").json(&body)
+    };
+    let filter = "pipeline.git.branch == \"main\" and pipeline.status == \"on_hold\"";
+    let runs = json(search(filter, "1970-01-01T00:00:00Z")).await;
+    let run = &runs["data"][0];
+    assert_eq!((&run["id"], &run["attributes"]["phase"]), (&json!(made.id), &json!("started")));
+    let vcs = &run["references"]["event"]["attributes"]["vcs"];
+    assert_eq!((&vcs["branch"], &vcs["revision"]), (&json!("main"), &json!("a".repeat(40))));
+    assert_eq!(runs["page"]["next"], Value::Null);
+    for (filter, from) in [
+        ("pipeline.git.branch == \"other\"", "1970-01-01T00:00:00Z"),
+        ("pipeline.status == \"failed\"", "1970-01-01T00:00:00Z"),
+        ("", "2098-01-01T00:00:00Z"),
+    ] {
+        assert_eq!(json(search(filter, from)).await["data"], json!([]), "{filter}");
+    }
+    refused(search("pipeline.git.tag == \"x\"", "1970-01-01T00:00:00Z"), 400).await;
+    refused(search("", "yesterday"), 400).await;
+
+    let path = format!("/api/v3/workflows?filter%5Brun_id%5D={}", made.id);
+    let workflows = json(command_line(&server, Method::GET, &path)).await;
+    let id = workflows["data"][0]["id"].as_str().unwrap();
+    let one = json(command_line(&server, Method::GET, &format!("/api/v3/workflows/{id}"))).await;
+    assert_eq!(one["data"], workflows["data"][0]);
+    let path = format!("/api/v3/jobs?filter%5Bworkflow_id%5D={id}");
+    let jobs = json(command_line(&server, Method::GET, &path)).await;
+    let phases: Vec<_> =
+        jobs["data"].as_array().unwrap().iter().map(|job| &job["attributes"]["phase"]).collect();
+    assert_eq!(phases, ["ended", "queued", "created"]);
+    assert_eq!(jobs["data"][0]["attributes"]["outcome"], "succeeded");
+    assert_eq!(jobs["data"][1]["attributes"]["type"], "approval");
+    let id = jobs["data"][0]["id"].as_str().unwrap();
+    let job = json(command_line(&server, Method::GET, &format!("/api/v3/jobs/{id}"))).await;
+    assert_eq!(job["data"]["references"]["workflow"]["id"], workflows["data"][0]["id"]);
+    assert!(job["data"]["attributes"]["parallel_executions"][0]["steps"].is_array(), "{job}");
+    let path = format!("/api/v3/jobs/{id}/tests");
+    let tests = ok(command_line(&server, Method::GET, &path)).await.text().await.unwrap();
+    assert_eq!(tests.lines().count(), 2);
+    let path = format!("/api/v3/jobs/{id}/artifacts");
+    assert_eq!(json(command_line(&server, Method::GET, &path)).await["data"], json!([]));
+    // Our own form stays for everybody else.
+    let own: Value = server.get(&format!("/api/v3/jobs/{id}")).await;
+    assert_eq!((&own["id"], own.get("data")), (&json!(id), None));
+}

@@ -4,22 +4,26 @@
 //!
 //! There is one organization here, whatever a client calls it.
 
+mod cli;
 mod compile;
 mod contexts;
 mod download;
 mod orgs;
 mod v2;
 
+use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::HOST;
+use russet_protocol::ids::JobId;
 use russet_protocol::people::Permission::{Operate, Read, Submit};
+
+use russet_text::encode_segment;
 
 use super::admin::{resources, runners, tokens};
 use super::routes::Routes;
 use crate::name_ids::uuid_of;
 use crate::people::{Needs, Place};
 use crate::state::App;
-pub(super) use v2::take_slug_apart;
 
 /// Routes of people's tools, then those that carry another token or none.
 pub(super) fn routes() -> Routes {
@@ -54,6 +58,20 @@ pub(super) fn routes() -> Routes {
         .post("/api/v2/launch-agent/download", Needs::ClassToken, download::find)
         .get("/api/v2/launch-agent/releases/{version}/{file}", Needs::Nothing, download::get)
         .with(v2::routes())
+        .with(cli::routes())
+}
+
+/// Changes what public clients write in another way: see [`v2`] and [`cli`].
+pub(super) async fn adapt_call(mut request: Request) -> Request {
+    v2::take_slug_apart(&mut request);
+    cli::lead_to_forms(&mut request);
+    request
+}
+
+/// Returns the URL of an artifact, which is fetched with the token of the caller.
+fn artifact_url(origin: &str, job: &JobId, path: &str) -> String {
+    let path: Vec<String> = path.split('/').map(encode_segment).collect();
+    format!("{origin}/api/v3/jobs/{job}/artifacts/{}", path.join("/"))
 }
 
 /// Returns the origin of this server, as the caller reaches it.
@@ -68,6 +86,7 @@ pub(super) fn description() -> utoipa::openapi::OpenApi {
     use utoipa::OpenApi as _;
     let mut all = Docs::openapi();
     all.merge(v2::Docs::openapi());
+    all.merge(cli::Docs::openapi());
     all
 }
 

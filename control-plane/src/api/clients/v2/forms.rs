@@ -245,7 +245,7 @@ pub(super) fn artifact(of: &ArtifactItem, url: &str) -> Value {
 }
 
 /// Returns the result of a test.
-pub(super) fn test(of: &TestResult) -> Value {
+pub(in crate::api::clients) fn test(of: &TestResult) -> Value {
     let result = match of.result {
         TestOutcome::Success => "success",
         TestOutcome::Skipped => "skipped",

@@ -4,12 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use russet_protocol::ids::JobId;
-use russet_text::encode_segment;
 use serde_json::Value;
 
 use super::pipelines::{self, Numbered};
 use super::{forms, workflows};
-use crate::api::clients::origin_of;
+use crate::api::clients::{artifact_url, origin_of};
 use crate::api::error::ApiError;
 use crate::api::params::Path;
 use crate::api::refs::SlugRef;
@@ -71,10 +70,7 @@ pub(super) async fn artifacts(
     let mut conn = app.store.read().await?;
     let id = find(&mut conn, &project, of.number).await?;
     let origin = origin_of(&app, &headers);
-    let url = |path: &str| {
-        let path: Vec<String> = path.split('/').map(encode_segment).collect();
-        format!("{origin}/api/v3/jobs/{id}/artifacts/{}", path.join("/"))
-    };
+    let url = |path: &str| artifact_url(&origin, &id, path);
     let all = stored_artifacts::of_job(&mut conn, &id).await?;
     let items: Vec<Value> =
         all.iter().map(|of| forms::artifact(&of.item, &url(&of.item.path))).collect();

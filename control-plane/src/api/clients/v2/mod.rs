@@ -10,6 +10,10 @@ mod pipelines;
 mod projects;
 mod workflows;
 
+pub(super) use forms::test as test_form;
+pub(super) use pipelines::read as read_pipeline;
+pub(super) use workflows::read as read_workflow;
+
 use axum::extract::Request;
 use axum::http::Uri;
 use axum::http::uri::PathAndQuery;
@@ -60,11 +64,10 @@ pub(super) fn routes() -> Routes {
 }
 
 /// Takes a slug apart that is written as one part of the path.
-pub(crate) async fn take_slug_apart(mut request: Request) -> Request {
+pub(crate) fn take_slug_apart(request: &mut Request) {
     if let Some(uri) = take_apart(request.uri()) {
         *request.uri_mut() = uri;
     }
-    request
 }
 
 /// Returns the URI with the slug in three parts, where it is in one.

@@ -119,7 +119,10 @@ async fn answer_page(
 }
 
 /// Reads a pipeline with its cause.
-pub(super) async fn read(conn: &mut Conn, id: &PipelineId) -> Result<(Pipeline, Cause), ApiError> {
+pub(in crate::api::clients) async fn read(
+    conn: &mut Conn,
+    id: &PipelineId,
+) -> Result<(Pipeline, Cause), ApiError> {
     let unknown = || ApiError::NotFound("there is no such pipeline".to_owned());
     let pipeline = pipelines::get(conn, id).await?.ok_or_else(unknown)?;
     let mut causes = pipelines::causes(conn, std::iter::once(id.as_str())).await?;

@@ -16,7 +16,7 @@ use crate::state::App;
 use crate::store::{Conn, jobs as stored, workflows};
 
 /// Reads a workflow, with the id of its pipeline.
-pub(super) async fn read(
+pub(in crate::api::clients) async fn read(
     conn: &mut Conn,
     id: &WorkflowId,
 ) -> Result<(Workflow, PipelineId), ApiError> {
