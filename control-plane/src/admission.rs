@@ -8,6 +8,7 @@ use russet_protocol::ids::PipelineId;
 use russet_protocol::resource_class::ResourceClass;
 
 use crate::people::namespace_of;
+use crate::store::pipelines::Origin;
 use crate::store::{Conn, StoreError, pipelines, variables};
 
 /// Request to check.
@@ -24,6 +25,15 @@ pub(crate) async fn find_refusal(
     request: Request<'_>,
 ) -> Result<Option<String>, StoreError> {
     let origin = pipelines::pipeline_origin(conn, request.pipeline, request.class).await?;
+    refuse(conn, request, &origin).await
+}
+
+/// The same for a job whose pipeline's origin is known.
+pub(crate) async fn refuse(
+    conn: &mut Conn,
+    request: Request<'_>,
+    origin: &Origin,
+) -> Result<Option<String>, StoreError> {
     // Whoever can open a pull request can write any step. A fork gets the machine only where its
     // owner wants that, and secrets never.
     if origin.from_fork && !origin.forks_allowed {

@@ -9,6 +9,7 @@ use russet_protocol::project_settings::SUPERSEDED_BY;
 
 use crate::contention;
 use crate::lifecycle::{move_group_on, move_on, stop_job};
+use crate::room;
 use crate::schedules::TRIGGER_SOURCE;
 use crate::state::App;
 use crate::store::pipelines::NewPipeline;
@@ -112,8 +113,13 @@ async fn stop_some(app: &App, id: &PipelineId, after: u64) -> Result<Option<u64>
         tx.commit().await?;
         return Ok(None);
     };
+    let mut had_room = false;
     for job in &open {
-        stop_job(&mut tx, &job.id, job.phase, id, &by, now_ms).await?;
+        let ended = stop_job(&mut tx, &job.id, job.phase, id, &by, now_ms).await?;
+        had_room |= ended.is_some_and(|of| of.had_room);
+    }
+    if had_room {
+        room::give_room(&mut tx, now_ms).await?;
     }
     tx.wake_pipeline(id.as_str());
     tx.commit().await?;

@@ -73,6 +73,7 @@ mod releases;
 mod reruns;
 mod rests;
 mod retention_settings;
+mod room;
 mod runner_items;
 mod scheduler;
 mod schedules;

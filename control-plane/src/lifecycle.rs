@@ -11,6 +11,7 @@ use russet_protocol::project_settings::canceled_by_text;
 use crate::admission;
 use crate::keeping::delete_objects;
 use crate::meters::FailureReason;
+use crate::room;
 use crate::scheduler::leases::{Lapse, on_lapse};
 use crate::scheduler::workflow::{JobState, advance_workflow, worst_outcome};
 use crate::state::App;
@@ -68,13 +69,20 @@ pub(crate) async fn move_on(
         jobs::set_ended(tx, &heads[index].id, Outcome::NotRun, Some(&message), now_ms).await?;
     }
     let mut turns = HashMap::new();
+    let mut awaits_room = false;
     for index in next.queue {
         if let Some(by) = &canceled_by {
             has_ended = true;
             end_canceled(tx, &heads[index].id, by, now_ms).await?;
         } else {
-            has_ended |= !start_job(tx, &heads[index], pipeline, &mut turns, now_ms).await?;
+            let started = start_job(tx, &heads[index], pipeline, &mut turns, now_ms).await?;
+            has_ended |= started == Started::Ended;
+            awaits_room |= started == Started::AwaitsRoom;
         }
+    }
+    // Once for all of them.
+    if awaits_room {
+        room::give_room(tx, now_ms).await?;
     }
     if has_ended {
         return Box::pin(move_on(tx, workflow, pipeline, now_ms)).await;
@@ -97,8 +105,17 @@ async fn end_canceled(
     jobs::set_ended(tx, job, Outcome::Canceled, Some(&message), now_ms).await
 }
 
-/// Puts a job that may start into the line, or into that of its serial group. Answers false where
-/// it has ended instead.
+/// What became of a job that may start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Started {
+    /// It is in line for a runner, or in that of its serial group.
+    InLine,
+    /// It waits for room in limits of tasks.
+    AwaitsRoom,
+    Ended,
+}
+
+/// Puts a job that may start into the line, or lets it wait for its turn or for room.
 ///
 /// `turns` keeps what is known of serial groups within one transaction, so that many jobs of one
 /// group do not each look at all the others.
@@ -108,13 +125,14 @@ async fn start_job<'a>(
     pipeline: &PipelineId,
     turns: &mut HashMap<&'a str, Turn>,
     now_ms: i64,
-) -> Result<bool, StoreError> {
+) -> Result<Started, StoreError> {
     // The compiler gives every job with steps a class.
-    let Some(class) = &head.class else { return Ok(true) };
+    let Some(class) = &head.class else { return Ok(Started::InLine) };
     let asked = admission::Request { pipeline, class, contexts: &head.contexts };
-    if let Some(why) = admission::find_refusal(tx, asked).await? {
+    let origin = pipelines::pipeline_origin(tx, pipeline, class).await?;
+    if let Some(why) = admission::refuse(tx, asked, &origin).await? {
         jobs::set_ended(tx, &head.id, Outcome::Unauthorized, Some(&why), now_ms).await?;
-        return Ok(false);
+        return Ok(Started::Ended);
     }
     let turn = match &head.serial_group {
         Some(group) => next_turn(tx, group, pipeline, turns).await?,
@@ -123,9 +141,12 @@ async fn start_job<'a>(
     let group = head.serial_group.as_deref().unwrap_or_default();
     match turn {
         Turn::Now => {
-            jobs::set_queued(tx, &head.id, None, now_ms).await?;
             let (job, parallelism) = (&head.id, head.parallelism);
             let new = NewTasks { job, pipeline, class, parallelism, run: 0, now_ms };
+            if origin.has_limits && room::wait_for_room(tx, new, &origin.project).await? {
+                return Ok(Started::AwaitsRoom);
+            }
+            jobs::set_queued(tx, &head.id, None, now_ms).await?;
             tasks::enqueue_new(tx, new).await?;
         }
         Turn::Later => {
@@ -137,10 +158,10 @@ async fn start_job<'a>(
                 "a later pipeline of the project has a job in the serial group `{group}` already"
             );
             jobs::set_ended(tx, &head.id, Outcome::NotRun, Some(&message), now_ms).await?;
-            return Ok(false);
+            return Ok(Started::Ended);
         }
     }
-    Ok(true)
+    Ok(Started::InLine)
 }
 
 /// Finds the turn of the next job of a pipeline in a serial group.
@@ -179,10 +200,19 @@ pub(crate) async fn decide_job(
 
 /// Lets the workflow and the serial group of a job that has ended move on.
 async fn follow_end(tx: &mut WriteTx, of: &jobs::Of, now_ms: i64) -> Result<(), StoreError> {
+    make_room(tx, of, now_ms).await?;
+    move_on(tx, &of.workflow, &of.pipeline, now_ms).await
+}
+
+/// Lets those move on that waited for a job to end: its serial group, and whoever waits for room.
+async fn make_room(tx: &mut WriteTx, of: &jobs::Of, now_ms: i64) -> Result<(), StoreError> {
     if let Some(group) = &of.serial_group {
         move_group_on(tx, group, now_ms).await?;
     }
-    move_on(tx, &of.workflow, &of.pipeline, now_ms).await
+    if of.had_room {
+        room::give_room(tx, now_ms).await?;
+    }
+    Ok(())
 }
 
 /// Puts the next job of a serial group into the line for a runner, where none of it is there.
@@ -192,11 +222,15 @@ pub(crate) async fn move_group_on(
     now_ms: i64,
 ) -> Result<(), StoreError> {
     let Some(next) = serial::next(tx, group).await? else { return Ok(()) };
-    jobs::set_queued(tx, &next.id, None, now_ms).await?;
     let Waiting { id: job, pipeline, class, parallelism } = &next;
     let new = NewTasks { job, pipeline, class, parallelism: *parallelism, run: 0, now_ms };
-    tasks::enqueue_new(tx, new).await?;
     tx.wake_pipeline(next.pipeline.as_str());
+    let origin = pipelines::pipeline_origin(tx, pipeline, class).await?;
+    if origin.has_limits && room::wait_for_room(tx, new, &origin.project).await? {
+        return room::give_room(tx, now_ms).await;
+    }
+    jobs::set_queued(tx, job, None, now_ms).await?;
+    tasks::enqueue_new(tx, new).await?;
     Ok(())
 }
 
@@ -346,11 +380,9 @@ pub(crate) async fn take_back_lapsed(app: &App) -> Result<(), StoreError> {
                     });
                 }
                 let ended = close_task(&mut tx, &held, outcome, Some(message), now_ms).await?;
-                if let Some(jobs::Of { workflow, pipeline, serial_group }) = ended {
-                    if let Some(group) = serial_group {
-                        move_group_on(&mut tx, &group, now_ms).await?;
-                    }
-                    workflows.insert(workflow, pipeline);
+                if let Some(of) = ended {
+                    make_room(&mut tx, &of, now_ms).await?;
+                    workflows.insert(of.workflow, of.pipeline);
                 }
             }
         }

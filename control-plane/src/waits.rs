@@ -12,6 +12,7 @@ use russet_text::one_line_within;
 
 use crate::machines::count_slots;
 use crate::people::Reach;
+use crate::room::is_room_wait;
 use crate::runner_items::list_of_class;
 use crate::state::App;
 use crate::store::{Conn, StoreError, classes, pauses};
@@ -54,8 +55,13 @@ impl Explainer {
             return Ok(());
         }
         let Some(class) = job.resource_class.clone() else { return Ok(()) };
-        job.waiting = match job.message.as_deref().filter(|text| is_serial_wait(text)) {
-            Some(text) => Some(Waiting { reason: WaitReason::SerialGroup, text: text.to_owned() }),
+        let told = |text: &&str| is_serial_wait(text) || is_room_wait(text);
+        job.waiting = match job.message.as_deref().filter(told) {
+            Some(text) => {
+                let is_room = is_room_wait(text);
+                let reason = if is_room { WaitReason::Limit } else { WaitReason::SerialGroup };
+                Some(Waiting { reason, text: text.to_owned() })
+            }
             // Machines of others, and their pauses, are nobody else's business.
             None if !self.sight.covers(Some(class.namespace())) => Some(Waiting {
                 reason: WaitReason::Unknown,

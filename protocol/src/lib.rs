@@ -21,6 +21,7 @@ pub mod exit_reason;
 pub mod health;
 pub mod ids;
 pub mod keeping;
+pub mod limits;
 pub mod local;
 pub mod machine;
 pub mod manifest;

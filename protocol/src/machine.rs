@@ -313,6 +313,8 @@ pub struct Waiting {
 pub enum WaitReason {
     /// Another job of its serial group has the turn.
     SerialGroup,
+    /// Limits of tasks at once have no room for it.
+    Limit,
     /// The server keeps the rest of its disk for what runs.
     Disk,
     /// There is no such class.

@@ -12,6 +12,7 @@ mod connection;
 mod device_login;
 mod direct;
 mod keeping;
+mod limits;
 mod lists;
 mod logins;
 mod namespaces;

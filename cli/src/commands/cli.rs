@@ -56,6 +56,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Namespace(commands::namespace::NamespaceCommand),
     #[command(subcommand)]
+    Limit(commands::limit::LimitCommand),
+    #[command(subcommand)]
     Token(commands::token::TokenCommand),
     Login(commands::login::LoginArgs),
     Logout(commands::login::LogoutArgs),

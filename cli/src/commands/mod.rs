@@ -16,6 +16,7 @@ pub(crate) mod follow;
 pub(crate) mod job;
 mod job_ssh;
 pub(crate) mod lacking;
+pub(crate) mod limit;
 pub(crate) mod lists;
 pub(crate) mod login;
 pub(crate) mod man;
@@ -73,6 +74,7 @@ pub(crate) fn run_command(cli: Cli) -> Result<Exit> {
         Command::Context(command) => block_on(context::main(command)),
         Command::Project(command) => block_on(context::run_project(command)),
         Command::Namespace(command) => block_on(namespace::main(command)),
+        Command::Limit(command) => block_on(limit::main(command)),
         Command::Token(command) => block_on(token::main(command)),
         Command::Login(args) => block_on(login::main(args)),
         Command::Logout(args) => login::logout_main(&args),

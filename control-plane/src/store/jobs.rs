@@ -405,6 +405,8 @@ pub(crate) struct Of {
     pub(crate) workflow: WorkflowId,
     pub(crate) pipeline: PipelineId,
     pub(crate) serial_group: Option<String>,
+    /// Set if it had room in limits of tasks, which others may wait for.
+    pub(crate) had_room: bool,
 }
 
 /// Notes that a job waits for a runner, anew or for the first time.
@@ -457,8 +459,8 @@ pub(crate) async fn set_ended(
     now_ms: i64,
 ) -> Result<Of, StoreError> {
     let row = query(
-        "UPDATE jobs SET phase = 'ended', outcome = $1, message = $2, ended_ms = $3, rev = $4 \
-         WHERE id = $5 RETURNING workflow, pipeline, serial_group, EXISTS (SELECT 1 \
+        "UPDATE jobs SET phase = 'ended', outcome = $1, message = $2, ended_ms = $3, rev = $4, \
+         awaits_room = 0 WHERE id = $5 RETURNING workflow, pipeline, serial_group, room, EXISTS (SELECT 1 \
          FROM alert_targets AS t WHERE t.project = jobs.project AND t.hears_jobs = 1) AS is_heard",
     )
     .bind(outcome.as_str())
@@ -476,6 +478,7 @@ pub(crate) async fn set_ended(
         workflow: row.try_get::<String>("workflow")?.into(),
         pipeline: row.try_get::<String>("pipeline")?.into(),
         serial_group: row.try_get("serial_group")?,
+        had_room: row.try_get::<i64>("room")? > 0,
     })
 }
 

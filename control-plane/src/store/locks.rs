@@ -2,13 +2,14 @@
 //! writer at a time, so there they do nothing.
 //!
 //! A transaction takes what it needs in this order, so that no two wait for each other: a pipeline,
-//! its tasks, jobs and workflows, serial groups, runners. A claim takes its task alone, without
+//! its tasks, jobs and workflows, serial groups, limits of tasks, runners. A claim takes its task alone, without
 //! waiting. Where two do wait for each other all the same, the database takes one back and it is
 //! done again (`crate::contention`).
 //!
 //! - What follows from the end of a job goes by all jobs of its pipeline, so it holds the pipeline.
 //! - What a task's holder writes holds the task.
 //! - A serial group spans pipelines: whoever asks for a turn in it holds the group.
+//! - So do limits of tasks: whoever gives room in any holds all.
 
 use russet_protocol::ids::{PipelineId, TaskId};
 
@@ -47,6 +48,15 @@ pub(crate) async fn serial_group(tx: &mut WriteTx, group: &str) -> Result<(), St
     if let Driver::Postgres(conn) = tx.driver() {
         // Two names with one hash only wait for each other.
         sqlx::query(super::postgres::LOCK_GROUP).bind(group).execute(conn).await?;
+    }
+    Ok(())
+}
+
+/// Lets no other transaction give room in limits of tasks until the end of this one.
+pub(crate) async fn limits(tx: &mut WriteTx) -> Result<(), StoreError> {
+    if let Driver::Postgres(conn) = tx.driver() {
+        // No name of a group begins so.
+        sqlx::query(super::postgres::LOCK_GROUP).bind("\u{1}limits").execute(conn).await?;
     }
     Ok(())
 }

@@ -70,6 +70,7 @@ mod sqlite;
 pub(crate) mod ssh_accesses;
 pub(crate) mod ssh_keys;
 pub(crate) mod steps;
+pub(crate) mod task_limits;
 pub(crate) mod task_ssh;
 pub(crate) mod tasks;
 pub(crate) mod test_results;

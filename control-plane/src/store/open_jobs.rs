@@ -51,6 +51,22 @@ pub(crate) async fn queued_in_groups(
     read_jobs(conn, statement.bind(within.map(keys).transpose()?).bind(limit)).await
 }
 
+/// Jobs that wait for room in limits of tasks. They have no task in a line.
+pub(crate) async fn awaiting_room(
+    conn: &mut Conn,
+    within: Within<'_>,
+    limit: u32,
+) -> Result<Vec<OpenJob>, StoreError> {
+    let statement = query(
+        "SELECT jobs.*, pipelines.number AS pipeline_number FROM jobs \
+         JOIN pipelines ON pipelines.id = jobs.pipeline \
+         WHERE jobs.awaits_room = 1 \
+         AND (CAST($1 AS TEXT) IS NULL OR jobs.project IN (SELECT value FROM json_each($1))) \
+         ORDER BY jobs.project, jobs.class, jobs.queued_ms, jobs.number LIMIT $2",
+    );
+    read_jobs(conn, statement.bind(within.map(keys).transpose()?).bind(limit)).await
+}
+
 /// Jobs with a task that a runner has.
 pub(crate) async fn running(
     conn: &mut Conn,

@@ -204,6 +204,8 @@ pub(crate) struct Origin {
     pub(crate) project: String,
     pub(crate) from_fork: bool,
     pub(crate) forks_allowed: bool,
+    /// Some limit of tasks is set, whatever it is for.
+    pub(crate) has_limits: bool,
 }
 
 /// Returns the origin of a pipeline. A class that is not there takes no forks.
@@ -214,7 +216,8 @@ pub(crate) async fn pipeline_origin(
 ) -> Result<Origin, StoreError> {
     let row = query(
         "SELECT project, from_fork, coalesce((SELECT allow_forks FROM resource_classes \
-         WHERE name = $1), 0) AS forks_allowed FROM pipelines WHERE id = $2",
+         WHERE name = $1), 0) AS forks_allowed, \
+         EXISTS (SELECT 1 FROM task_limits) AS has_limits FROM pipelines WHERE id = $2",
     )
     .bind(class.as_str())
     .bind(id.as_str())
@@ -224,6 +227,7 @@ pub(crate) async fn pipeline_origin(
         project: row.try_get("project")?,
         from_fork: row.try_get("from_fork")?,
         forks_allowed: row.try_get("forks_allowed")?,
+        has_limits: row.try_get("has_limits")?,
     })
 }
 

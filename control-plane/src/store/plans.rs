@@ -8,7 +8,8 @@ use sqlx::{Row, SqliteConnection};
 use super::Store;
 
 /// Tables that are small however long a server has run, or that are read as a whole once an hour.
-pub(super) const MAY_BE_WALKED: [&str; 30] = [
+pub(super) const MAY_BE_WALKED: [&str; 31] = [
+    "task_limits",
     "resource_classes",
     "projects",
     "contexts",
@@ -42,7 +43,8 @@ pub(super) const MAY_BE_WALKED: [&str; 30] = [
 ];
 
 /// Partial indexes of what is open at the moment, and one that is read as far as `LIMIT` says.
-const MAY_BE_WALKED_ALONG: [&str; 10] = [
+const MAY_BE_WALKED_ALONG: [&str; 11] = [
+    "jobs_awaiting_room",
     "INDEX tasks_queued",
     "INDEX jobs_on_hold",
     "INDEX jobs_in_groups",

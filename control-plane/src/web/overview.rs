@@ -98,6 +98,8 @@ pub(super) async fn queued_jobs(
     let mut jobs = open_jobs::queued(conn, within, MAX_TASKS).await?;
     let known: BTreeSet<JobId> = jobs.iter().map(|job| job.row.job.id.clone()).collect();
     let in_groups = open_jobs::queued_in_groups(conn, within, MAX_TASKS).await?;
+    let in_groups =
+        in_groups.into_iter().chain(open_jobs::awaiting_room(conn, within, MAX_TASKS).await?);
     jobs.extend(in_groups.into_iter().filter(|job| !known.contains(&job.row.job.id)));
     let mut explainer = Explainer::new(sight.clone());
     for job in jobs.iter_mut().take(MAX_SHOWN) {

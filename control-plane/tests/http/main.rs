@@ -34,6 +34,7 @@ mod health;
 mod keeping;
 mod large;
 mod leases;
+mod limits;
 mod lists;
 mod live;
 mod machines;

@@ -10,6 +10,7 @@ mod contexts;
 mod device_logins;
 mod jobs;
 mod keeping;
+mod limits;
 mod links;
 mod lists;
 mod machines;
@@ -157,6 +158,9 @@ pub(super) fn routes() -> Routes {
             (Operate, Place::Project),
             schedules::resume,
         )
+        .get("/api/v3/limits", (Read, Place::List), limits::list)
+        .put("/api/v3/limits/{scope}/{name}", Operate, limits::put)
+        .delete("/api/v3/limits/{scope}/{name}", Operate, limits::remove)
         .put("/api/v3/sources/{id}", Needs::Anywhere(Submit), sources::put)
         .post("/api/v3/sources/{id}/chunks", Needs::Anywhere(Submit), sources::put_source_chunks)
         .put("/api/v3/chunks", Needs::Anywhere(Submit), sources::put_chunks)
@@ -344,6 +348,9 @@ pub(super) fn routes() -> Routes {
     sessions::end_all_own,
     sessions::end_own,
     sessions::change_own_password,
+    limits::list,
+    limits::put,
+    limits::remove,
     links::create_user_link,
     links::create_admin_link,
     audit::list,
