@@ -1,20 +1,27 @@
 //! One connection: who may log in, and what may be asked for.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use russh::keys::Algorithm;
 use russh::server::{
     Auth, ChannelOpenHandle, Handle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey,
 };
 use russh::{Channel, ChannelId, ChannelOpenFailure, Pty, Sig};
+use tokio::runtime::Handle as Runtime;
+use tokio::sync::watch;
 
-use crate::channels::{Channels, Open};
 use crate::config::Settings;
 use crate::forward::{Destination, Listeners, dial};
 use crate::gate::Gate;
-use crate::session::{Host, Output, Program, Size, TerminalRequest, inbox, start_program};
+use crate::session::{
+    Host, InboxSender, Output, Program, Size, TerminalRequest, inbox, on_terminal, start_program,
+};
 use crate::sftp;
+
+/// Channels of a connection at once.
+const MAX_CHANNELS: usize = 32;
 
 /// Variables that a client may set, besides `TERM` by its terminal: its language, and what its
 /// terminal can do.
@@ -26,6 +33,65 @@ const MAX_VARIABLE_BYTES: usize = 1024;
 /// Variables that a client sets on a channel.
 const MAX_VARIABLES: usize = 32;
 
+/// A channel with what was asked for, and its program once it runs.
+struct Open {
+    output: Output,
+    variables: Vec<(String, String)>,
+    terminal: Option<TerminalRequest>,
+    input: Option<InboxSender>,
+    program: Option<Program>,
+}
+
+impl Open {
+    fn new(output: Output) -> Self {
+        Self { output, variables: Vec::new(), terminal: None, input: None, program: None }
+    }
+}
+
+/// Channels of a connection, shared with who tells its person something.
+pub(crate) struct Channels {
+    open: Mutex<HashMap<ChannelId, Open>>,
+    /// Of the connection: whoever tells its person something may be on another thread.
+    runtime: Runtime,
+}
+
+impl std::fmt::Debug for Channels {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Channels({})", self.lock().len())
+    }
+}
+
+impl Channels {
+    /// Of a connection of this runtime.
+    pub(crate) fn new() -> Self {
+        Self { open: Mutex::default(), runtime: Runtime::current() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ChannelId, Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_full(&self) -> bool {
+        self.lock().len() >= MAX_CHANNELS
+    }
+
+    /// Shows a line on each terminal. Who does not read his gets it when he does.
+    pub(crate) fn tell(&self, line: &str) {
+        let text = on_terminal(&format!("\n*** {line} ***\n"));
+        for open in self.lock().values() {
+            if open.program.as_ref().is_some_and(Program::has_terminal) {
+                let (output, text) = (open.output.clone(), text.clone());
+                self.runtime.spawn(async move { output.send(text).await });
+            }
+        }
+    }
+
+    /// Hangs all programs up.
+    pub(crate) fn close(&self) {
+        self.lock().clear();
+    }
+}
+
 /// Answers a client. It ends with its connection.
 pub(crate) struct Answers {
     pub(crate) settings: Arc<Settings>,
@@ -36,7 +102,9 @@ pub(crate) struct Answers {
     /// Number of the connection, unlike that of every other.
     pub(crate) number: u64,
     /// Told the fingerprint of the key once somebody has logged in.
-    pub(crate) logged_in: tokio::sync::watch::Sender<Option<String>>,
+    pub(crate) logged_in: watch::Sender<Option<String>>,
+    /// Number of terminals that have been opened, of every connection.
+    pub(crate) terminals: watch::Sender<u64>,
 }
 
 impl Drop for Answers {
@@ -79,8 +147,9 @@ impl Answers {
             Ok(program) => {
                 open.input = Some(sender);
                 open.program = Some(program);
-                drop(channels);
-                self.channels.catch_up(id);
+                if open.terminal.is_some() {
+                    self.terminals.send_modify(|opened| *opened += 1);
+                }
                 true
             }
             Err(error) => {

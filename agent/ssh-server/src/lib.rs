@@ -4,7 +4,6 @@
 //! as the slot's user, lets in the holders of given public keys alone, and starts their shells through
 //! its [`Host`], which waits for them and ends what they leave like everything else of the task.
 
-mod channels;
 mod config;
 mod connection;
 mod forward;

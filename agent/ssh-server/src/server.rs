@@ -10,9 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::channels::Channels;
 use crate::config::Settings;
-use crate::connection::Answers;
+use crate::connection::{Answers, Channels};
 use crate::forward::Listeners;
 use crate::gate::{Gate, Transport};
 use crate::session::Host;
@@ -59,6 +58,7 @@ struct Shared {
     room: Arc<Semaphore>,
     next: AtomicU64,
     connected: watch::Sender<u32>,
+    terminals: watch::Sender<u64>,
     ending: watch::Sender<Option<Ending>>,
     open: Mutex<Vec<Weak<Channels>>>,
 }
@@ -80,6 +80,7 @@ impl SshServer {
             room: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
             next: AtomicU64::new(1),
             connected: watch::Sender::new(0),
+            terminals: watch::Sender::new(0),
             ending: watch::Sender::new(None),
             open: Mutex::default(),
         }))
@@ -89,6 +90,13 @@ impl SshServer {
     #[must_use]
     pub fn connected(&self) -> watch::Receiver<u32> {
         self.0.connected.subscribe()
+    }
+
+    /// Returns the number of terminals that have been opened so far, as it changes: only now can a
+    /// person be told something, who may have been connected for long.
+    #[must_use]
+    pub fn terminals(&self) -> watch::Receiver<u64> {
+        self.0.terminals.subscribe()
     }
 
     /// Shows a line on every connected terminal.
@@ -137,6 +145,7 @@ impl SshServer {
             listeners: Listeners::default(),
             number,
             logged_in,
+            terminals: self.0.terminals.clone(),
         };
         let deadline = Instant::now() + self.0.settings.login_timeout;
         let transport = Transport::new(stream, Arc::clone(&gate));

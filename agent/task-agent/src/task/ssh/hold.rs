@@ -51,16 +51,17 @@ impl Hold {
         }
     }
 
-    /// Somebody connected, or hung up.
+    /// Somebody connected, or hung up, or both.
     pub(crate) fn connected(&mut self, sessions: u32, now: BootTime) {
-        if self.sessions > 0 && sessions == 0 {
+        if sessions == 0 {
             self.idle_since = now;
         }
-        if sessions > self.sessions {
-            // Whoever comes is told of what is near.
-            self.told = None;
-        }
         self.sessions = sessions;
+    }
+
+    /// Somebody has a terminal now, who is told of what is near.
+    pub(crate) fn tell_again(&mut self) {
+        self.told = None;
     }
 
     /// Somebody asked for more time. It counts from the end as it is, so that it is never less than

@@ -43,6 +43,7 @@ pub(super) struct Manager {
     pub(super) stop: StopSignal,
     pub(super) supervisor: std::sync::Arc<Supervisor>,
     pub(super) connected: watch::Receiver<u32>,
+    pub(super) terminals: watch::Receiver<u64>,
     pub(super) asked: mpsc::Receiver<Asked>,
     pub(super) orders: watch::Receiver<HoldOrders>,
     pub(super) reports: watch::Sender<Option<HoldReport>>,
@@ -70,14 +71,14 @@ impl Manager {
 
     /// Holds the task, and returns why the hold ended.
     pub(super) async fn hold(&mut self, output: &StepOutput) -> HoldEnd {
-        let sessions = *self.connected.borrow();
+        let sessions = *self.connected.borrow_and_update();
         let mut hold = Hold::begin(self.limits, self.clock.now(), sessions);
         // Whoever asked while the steps ran meant the hold.
         hold.extend(self.asked_here.saturating_add(self.asked_there));
         let mut shown = sessions;
         let mut hold = Some(hold);
         loop {
-            // What happened before the end counts, also where both are seen at once.
+            // Whoever came or asked in time counts, even if the time is up before it was looked at.
             while self.next_event(&mut hold).now_or_never().is_some() {}
             let now = self.clock.now();
             self.report(hold.as_ref());
@@ -120,6 +121,11 @@ impl Manager {
                 let sessions = *self.connected.borrow_and_update();
                 if let Some(hold) = hold {
                     hold.connected(sessions, self.clock.now());
+                }
+            }
+            Ok(()) = self.terminals.changed() => {
+                if let Some(hold) = hold {
+                    hold.tell_again();
                 }
             }
             Some((request, reply)) = self.asked.recv() => {
@@ -190,6 +196,3 @@ fn connected_words(sessions: u32) -> String {
         count => format!("{count} sessions are connected"),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -9,6 +9,8 @@ mod control;
 mod dial;
 mod direct;
 mod hold;
+#[cfg(test)]
+mod hold_tests;
 mod host;
 mod manager;
 mod permission;
@@ -210,6 +212,7 @@ fn start(
     Ssh {
         manager: Manager {
             connected: server.connected(),
+            terminals: server.terminals(),
             server,
             limits,
             clock: parts.clock.clone(),
