@@ -6,8 +6,9 @@ use std::net::TcpListener;
 use russet_protocol::ssh::SshPhase;
 use serde_json::json;
 
+use super::terminal::{leave_after_return, log_in};
 use super::{Farm, end_hold, stay, text};
-use crate::support::{config, run, wait_for};
+use crate::support::{config, has_tool, run, wait_for};
 
 /// Number of ports that an agent may open.
 const PORTS: u16 = 8;
@@ -95,6 +96,28 @@ fn a_person_who_reaches_the_machine_goes_straight_there_and_stays_without_a_cont
     wait_for("the end of the port", || listening_ports(launch_agent).is_empty().then_some(()));
     let from: Vec<String> = farm.audit().into_iter().map(|event| event.address).collect();
     assert!(from.iter().all(|from| from.contains("127.0.0.1")), "{from:?}");
+}
+
+#[test]
+fn a_session_at_the_port_is_dialled_again_when_the_launch_agent_is_restarted_and_not_when_it_ends()
+{
+    if !has_tool("tmux") {
+        return;
+    }
+    let mut farm = with_ports("127.0.0.1");
+    let (job, terminal) = log_in(&farm);
+    farm.agent.kill();
+    terminal.wait_for("Dialling the same task again");
+    farm.agent.start_again();
+    leave_after_return(&farm, &terminal, "note.txt");
+
+    let mut person = stay(&farm, &job, "echo in; sleep 600");
+    wait_for("a session", || text(&farm, "out").contains("in").then_some(()));
+    end_hold(&farm, &job);
+    wait_for("the end of ssh", || (!person.is_running()).then(|| person.wait()));
+    let told = text(&farm, "err");
+    assert!(told.contains("somebody asked for it"), "{told}");
+    assert!(!told.contains("Dialling"), "{told}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::{Farm, end_hold};
 use crate::support::{Process, has_tool, russet, wait_for};
 
 /// A terminal of tmux in which `russet job ssh` runs without arguments of `ssh`.
-struct Terminal {
+pub(super) struct Terminal {
     socket: String,
     /// OpenSSH's agent with the person's key: options of `ssh` would be arguments.
     _keys: Process,
@@ -59,7 +59,7 @@ impl Terminal {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    fn type_line(&self, line: &str) {
+    pub(super) fn type_line(&self, line: &str) {
         self.tell(&["send-keys", "-l", line]);
         self.tell(&["send-keys", "Enter"]);
     }
@@ -70,7 +70,7 @@ impl Terminal {
 
     /// Waits for words, which may be broken over lines.
     #[track_caller]
-    fn wait_for(&self, wanted: &str) {
+    pub(super) fn wait_for(&self, wanted: &str) {
         wait_for(wanted, || {
             let screen = self.tell(&["capture-pane", "-p", "-J", "-S", "-200"]);
             screen.contains(wanted).then_some(())
@@ -89,7 +89,7 @@ fn wait_for_logins(farm: &Farm, number: usize) {
 
 /// Reruns the job, and gets into its task in a terminal.
 #[track_caller]
-fn log_in(farm: &Farm) -> (Job, Terminal) {
+pub(super) fn log_in(farm: &Farm) -> (Job, Terminal) {
     let job = farm.rerun();
     let terminal = Terminal::open(farm, &job);
     wait_for_logins(farm, 1);
@@ -98,7 +98,7 @@ fn log_in(farm: &Farm) -> (Job, Terminal) {
 
 /// Waits for the second login, finds a file of the task there, and leaves the shell.
 #[track_caller]
-fn leave_after_return(farm: &Farm, terminal: &Terminal, file: &str) {
+pub(super) fn leave_after_return(farm: &Farm, terminal: &Terminal, file: &str) {
     wait_for_logins(farm, 2);
     terminal.type_line(&format!("cat {file}; echo $((40 + 2)) back"));
     terminal.wait_for("42 back");

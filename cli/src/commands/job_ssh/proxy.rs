@@ -8,7 +8,7 @@ use std::time::Duration;
 use russet_platform::http::{WebSocket, WebSocketError, open_websocket, pump};
 use russet_protocol::problem::Problem;
 use tokio::fs::File;
-use tokio::io::{AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
@@ -31,6 +31,10 @@ const DIRECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Time for the machine's last bytes once `ssh` has ended.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Time for `ssh` to hang up once the machine has. One that was told why does so at once; one that was
+/// not has lost it.
+const HANG_UP_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Bytes that are passed at once.
 const BUFFER_BYTES: usize = 64 * 1024;
 
@@ -42,7 +46,8 @@ const UNAVAILABLE: u16 = 503;
 pub(super) enum End {
     /// One of the two ends closed it.
     Closed,
-    /// It was lost, or the control plane restarts: the same task can be dialled again.
+    /// It was lost, or the control plane or the runner's agent restarts: the same task can be dialled
+    /// again.
     Lost,
 }
 
@@ -76,10 +81,7 @@ pub(super) fn read_note(file: &Path) -> Option<End> {
 pub(super) async fn pass_through(client: &Client, args: &JobSshArgs, by: &str) -> Result<Exit> {
     let (input, output) = (open_stream(std::io::stdin())?, open_stream(std::io::stdout())?);
     let end = match dial_machine(client, args).await? {
-        Some(machine) => {
-            pass_to_machine(machine, input, output).await;
-            End::Closed
-        }
+        Some(machine) => pass_to_machine(machine, input, output).await,
         None => {
             let socket = dial(client, args, by).await?;
             let pumped = pump(socket, tokio::io::join(input, output)).await;
@@ -125,23 +127,34 @@ async fn dial_machine(client: &Client, args: &JobSshArgs) -> Result<Option<TcpSt
     Ok(Some(stream))
 }
 
-/// Passes bytes until the machine has closed, or `ssh` has and the machine had time for its last ones.
-async fn pass_to_machine(machine: TcpStream, input: File, mut output: File) {
+/// Passes bytes until both ends have closed, or one has and the other had time for it.
+async fn pass_to_machine<R, W>(machine: TcpStream, input: R, mut output: W) -> End
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
     let (from_machine, mut to_machine) = machine.into_split();
     let mut input = BufReader::with_capacity(BUFFER_BYTES, input);
     let mut from_machine = BufReader::with_capacity(BUFFER_BYTES, from_machine);
     let up = async {
-        drop(tokio::io::copy_buf(&mut input, &mut to_machine).await);
+        let end = match tokio::io::copy_buf(&mut input, &mut to_machine).await {
+            Ok(_) => End::Closed,
+            Err(_) => End::Lost,
+        };
         drop(to_machine.shutdown().await);
+        end
     };
     let down = async {
         drop(tokio::io::copy_buf(&mut from_machine, &mut output).await);
         drop(output.flush().await);
     };
-    tokio::pin!(down);
+    tokio::pin!(up, down);
     tokio::select! {
-        () = &mut down => {}
-        () = up => drop(timeout(CLOSE_TIMEOUT, down).await),
+        () = &mut down => timeout(HANG_UP_TIMEOUT, up).await.unwrap_or(End::Lost),
+        end = &mut up => {
+            drop(timeout(CLOSE_TIMEOUT, down).await);
+            end
+        }
     }
 }
 
@@ -194,7 +207,10 @@ mod tests {
     use reqwest::StatusCode;
     use russet_platform::http::WebSocketError;
 
-    use super::{End, end_of, read_note, words_of};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex, empty, sink};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::{End, end_of, pass_to_machine, read_note, words_of};
 
     #[test]
     fn what_is_lost_is_dialled_again_and_what_has_ended_is_not() {
@@ -213,6 +229,40 @@ mod tests {
         assert_eq!(read_note(&file), None);
         std::fs::write(&file, "lost").unwrap();
         assert_eq!(read_note(&file), Some(End::Lost));
+    }
+
+    async fn machine() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (near, listener.accept().await.unwrap().0)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_machine_that_hangs_up_on_who_waits_is_lost() {
+        let (near, far) = machine().await;
+        drop(far);
+        // `ssh` goes on waiting.
+        let (_ssh, input) = duplex(64);
+        assert_eq!(pass_to_machine(near, input, sink()).await, End::Lost);
+    }
+
+    #[tokio::test]
+    async fn a_machine_that_is_left_is_not_lost_whoever_closes_first() {
+        let (near, mut far) = machine().await;
+        let (mut ssh, output) = duplex(64);
+        let left = tokio::spawn(pass_to_machine(near, empty(), output));
+        far.write_all(b"bye").await.unwrap();
+        drop(far);
+        let mut word = [0; 3];
+        ssh.read_exact(&mut word).await.unwrap();
+        assert_eq!((&word, left.await.unwrap()), (b"bye", End::Closed));
+
+        // The machine has said goodbye and closed; who understood it leaves.
+        let (near, far) = machine().await;
+        drop(far);
+        let (ssh, input) = duplex(64);
+        drop(ssh);
+        assert_eq!(pass_to_machine(near, input, sink()).await, End::Closed);
     }
 
     #[test]
