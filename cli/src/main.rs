@@ -45,6 +45,12 @@ fn main() -> ExitCode {
     {
         return russet_task_agent::continuation::curl(arguments.collect());
     }
+    if Path::new(&called_as)
+        .file_name()
+        .is_some_and(|name| name == russet_protocol::supervise::GIT_HELPER)
+    {
+        return russet_task_agent::helper::serve_git();
+    }
     // Before clap and before any thread: the task agent drops privileges while it is alone.
     match arguments.next() {
         Some(word) if word == TASK_AGENT => return russet_task_agent::task::main(),

@@ -450,6 +450,10 @@ pub const LEFT_SUM: &str = " bytes are left in all";
 /// Directory within that of the steps' helpers that setup jobs alone have on their `PATH`.
 pub const SETUP_HELPERS: &str = "setup";
 
+/// Name of the helper by which git reads what the control plane has of a repository's history
+/// (gitremote-helpers(7)): it is for addresses that begin with `russet::`.
+pub const GIT_HELPER: &str = "git-remote-russet";
+
 /// Program that [`SETUP_HELPERS`] stands in for.
 pub const SETUP_CURL: &str = "curl";
 

@@ -67,6 +67,10 @@ pub const CONTINUATION_KEY_VARIABLE: &str = "CIRCLE_CONTINUATION_KEY";
 /// Path of the call for that, after the origin of a control plane.
 pub const CONTINUE_PATH: &str = "/api/v2/pipeline/continue";
 
+/// Path of the WebSocket at which a task reads the history of its project's repository: what
+/// `git-upload-pack` says and is told, in binary frames.
+pub const TASK_GIT_PATH: &str = "/api/v3/task/git";
+
 /// Number of the step in which the agent says what it prepares ("Set up").
 pub const SETUP_STEP: u32 = 0;
 
@@ -194,6 +198,10 @@ pub enum Source {
     Snapshot {
         /// Its hash.
         id: SourceId,
+        /// Address of the repository that it is of, where the control plane has more of its history:
+        /// git reads that at [`TASK_GIT_PATH`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        origin: Option<String>,
     },
     /// A git repository.
     Git {
@@ -251,9 +259,9 @@ pub enum Action {
         /// Directory, relative to the job's working directory. `None` is that directory.
         #[serde(default)]
         path: Option<String>,
-        /// Extent of the fetch from a git repository.
-        #[serde(default)]
-        method: CheckoutMethod,
+        /// Extent of the fetch from a git repository, where the configuration names it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        method: Option<CheckoutMethod>,
     },
     /// Gives the steps that follow some of the project's SSH keys.
     AddSshKeys {

@@ -4,6 +4,7 @@
 pub mod archive;
 pub mod bundle;
 pub mod continuation;
+mod git_socket;
 pub mod helper;
 mod hold_request;
 pub mod mask;

@@ -2,7 +2,8 @@
 //!
 //! Commits are fetched one at a time (`--depth 1`), so that the first build of a repository with a long
 //! history is as quick as any; what a fetch has in common with earlier ones is not sent again. A mirror
-//! that became too large or is damaged is removed and made anew.
+//! that became too large or is damaged is removed and made anew. Where a task asks for the history, that is
+//! in a mirror of its own (`history.rs`).
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -119,7 +120,11 @@ impl Mirror {
     }
 
     /// Makes the repository if it is missing or cannot be used.
-    async fn prepare(&self, revision: &str, settings: &GitSettings) -> Result<(), GitError> {
+    pub(super) async fn prepare(
+        &self,
+        revision: &str,
+        settings: &GitSettings,
+    ) -> Result<(), GitError> {
         self.discard_if_large(settings).await?;
         if self.path.join("HEAD").exists() {
             let call = GitCall::new("rev-parse", &self.path).args(["--git-dir"]);
@@ -176,7 +181,7 @@ impl Mirror {
 
 /// Returns true where git's words are about the mirror itself: a git that was killed leaves locks, and a full
 /// disk halves of files.
-fn is_damage(said: &str) -> bool {
+pub(super) fn is_damage(said: &str) -> bool {
     const WORDS: [&str; 6] = [
         ".lock",
         "corrupt",

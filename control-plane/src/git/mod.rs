@@ -10,6 +10,7 @@ mod archive;
 mod command;
 mod credential;
 mod error;
+mod history;
 mod key;
 mod mirror;
 mod refs;
@@ -26,11 +27,13 @@ use crate::listen::ProxyRange;
 pub(crate) use archive::{PackedSource, SourceNames, pack_source};
 pub(crate) use credential::RemoteCredential;
 pub(crate) use error::GitError;
+pub(crate) use history::HistoryWish;
 pub(crate) use key::{make_deploy_key, show_host_keys};
 pub(crate) use refs::RemoteRefs;
 pub(crate) use remote::{Remote, list_refs};
 pub(crate) use remote_url::{AllowedTransports, RemoteUrl, UrlError};
 pub(crate) use room::{GitRoom, MAX_PARALLEL};
+pub(crate) use run::GitTalk;
 pub(crate) use tree::{Head, read_config_files, read_head};
 
 /// Remotes that the operator allows, and limits of what they may cost.

@@ -7,10 +7,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard, Semaphore};
 
 use super::GitSettings;
+use super::history::History;
 use super::mirror::Mirror;
 
 /// Remotes that are listed or fetched at the same time by one server.
 pub(crate) const MAX_PARALLEL: usize = 4;
+
+/// Histories that are fetched at the same time by one server.
+const MAX_HISTORIES: usize = 2;
+
+/// Mirrors that tasks read at the same time from one server: each takes a processor while it packs.
+const MAX_READERS: usize = 8;
 
 /// Room for work with Git remotes.
 #[derive(Debug)]
@@ -22,6 +29,10 @@ pub(crate) struct GitRoom {
     /// Wakes the one who builds.
     pub(crate) builds: Notify,
     pub(crate) turns: Arc<Semaphore>,
+    /// Histories that are fetched at the same time, which takes longer.
+    pub(crate) history_turns: Semaphore,
+    /// Mirrors that are read at the same time.
+    pub(crate) readers: Semaphore,
     mirrors: Mutex<HashMap<PathBuf, Arc<AsyncMutex<()>>>>,
 }
 
@@ -39,6 +50,8 @@ impl GitRoom {
             polls: Notify::new(),
             builds: Notify::new(),
             turns: Arc::new(Semaphore::new(MAX_PARALLEL)),
+            history_turns: Semaphore::new(MAX_HISTORIES),
+            readers: Semaphore::new(MAX_READERS),
             mirrors: Mutex::default(),
         }
     }
@@ -53,13 +66,25 @@ impl GitRoom {
     /// Returns the mirror of a project's remote, which nobody else uses until the guard is dropped.
     pub(crate) async fn mirror(&self, project: &str, url: &str) -> (Mirror, OwnedMutexGuard<()>) {
         let mirror = Mirror::of(&self.dir.join("mirrors"), project, url);
+        let guard = self.lock(&mirror.path).await;
+        (mirror, guard)
+    }
+
+    /// Returns the mirror with the history of a project's remote, which nobody else changes until the guard
+    /// is dropped.
+    pub(crate) async fn history(&self, project: &str, url: &str) -> (History, OwnedMutexGuard<()>) {
+        let mirror = Mirror::of(&self.dir.join("histories"), project, url);
+        let guard = self.lock(&mirror.path).await;
+        (History(mirror), guard)
+    }
+
+    async fn lock(&self, path: &Path) -> OwnedMutexGuard<()> {
         let lock = {
             let mut mirrors = self.mirrors.lock().unwrap_or_else(PoisonError::into_inner);
             mirrors.retain(|_, lock| Arc::strong_count(lock) > 1);
-            Arc::clone(mirrors.entry(mirror.path.clone()).or_default())
+            Arc::clone(mirrors.entry(path.to_owned()).or_default())
         };
-        let guard = lock.lock_owned().await;
-        (mirror, guard)
+        lock.lock_owned().await
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::command::GitCall;
 use super::error::GitError;
@@ -38,7 +38,7 @@ impl CallLimits<'static> {
 
 /// Process group of git and what it starts (ssh, `git-remote-https`), which ends with this.
 #[derive(Debug)]
-struct GitProcess {
+pub(crate) struct GitProcess {
     child: Child,
     group: Option<Pid>,
 }
@@ -53,16 +53,16 @@ impl Drop for GitProcess {
     }
 }
 
-fn start_git(call: &GitCall) -> Result<GitProcess, GitError> {
+fn start_git(call: &GitCall, stdin: Stdio, stderr: Stdio) -> Result<GitProcess, GitError> {
     let mut command = Command::new("git");
     command
         .args(&call.args)
         .current_dir(&call.directory)
         .env_clear()
         .envs(call.environment(|name| std::env::var_os(name)))
-        .stdin(if call.stdin.is_empty() { Stdio::null() } else { Stdio::piped() })
+        .stdin(stdin)
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stderr(stderr)
         .process_group(0)
         .kill_on_drop(true);
     let child = command.spawn().map_err(GitError::Start)?;
@@ -103,11 +103,11 @@ pub(super) async fn read_git<T, F>(
 where
     F: Future<Output = Result<T, GitError>>,
 {
-    let mut process = start_git(call)?;
+    let stdin = if call.stdin.is_empty() { Stdio::null() } else { Stdio::piped() };
+    let mut process = start_git(call, stdin, Stdio::piped())?;
     let child = &mut process.child;
     let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
-    let no_output = || GitError::Start(io::Error::other("it has no output"));
-    let stdout = child.stdout.take().ok_or_else(no_output)?;
+    let stdout = child.stdout.take().ok_or_else(no_stream)?;
     let write = async {
         if let Some(mut stdin) = stdin {
             // One who does not read to its end says why itself.
@@ -118,6 +118,26 @@ where
     let ((), output, said) = tokio::try_join!(write, read(stdout), read_stderr(stderr))?;
     let status = process.child.wait().await?;
     if status.success() { Ok(output) } else { Err(GitError::said(call.name, &said)) }
+}
+
+fn no_stream() -> GitError {
+    GitError::Start(io::Error::other("it has no input or no output"))
+}
+
+/// A call that is talked to. It ends with this.
+#[derive(Debug)]
+pub(crate) struct GitTalk {
+    pub(crate) stdin: ChildStdin,
+    pub(crate) stdout: ChildStdout,
+    pub(crate) process: GitProcess,
+}
+
+/// Starts a call that is talked to. What it says about failures is its talk's to say.
+pub(super) fn talk_to_git(call: &GitCall) -> Result<GitTalk, GitError> {
+    let mut process = start_git(call, Stdio::piped(), Stdio::null())?;
+    let stdin = process.child.stdin.take().ok_or_else(no_stream)?;
+    let stdout = process.child.stdout.take().ok_or_else(no_stream)?;
+    Ok(GitTalk { stdin, stdout, process })
 }
 
 /// Reads what git says about itself, and drops what is too long.

@@ -9,6 +9,7 @@
 
 mod pump;
 mod relay;
+mod talk;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -22,6 +23,7 @@ use crate::signals::{Signals, Subscription};
 
 pub(crate) use pump::{Stop, close_with, join_sockets, keep_alive};
 pub(crate) use relay::{RELAYED_HEADER, RelayError, dial_peer, join_peer};
+pub(crate) use talk::join_talk;
 
 /// The most connections of a task.
 const MAX_OPEN: usize = 10;

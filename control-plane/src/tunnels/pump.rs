@@ -51,7 +51,7 @@ impl Stop {
     }
 }
 
-fn pings() -> Interval {
+pub(super) fn pings() -> Interval {
     let mut pings = interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     pings

@@ -129,7 +129,7 @@ impl Context<'_> {
     fn bare_step(&mut self, name: &str, node: &Node) -> Option<Step> {
         let needs = match name {
             "checkout" => {
-                let action = Action::Checkout { path: None, method: CheckoutMethod::default() };
+                let action = Action::Checkout { path: None, method: None };
                 return Some(new_step("Checkout code".to_owned(), When::OnSuccess, action));
             }
             "add_ssh_keys" | "setup_remote_docker" | "install_signing_bundle" => {
@@ -294,14 +294,12 @@ impl Context<'_> {
         Some(new_step(name, when, Action::Checkout { path, method }))
     }
 
-    fn checkout_method(&mut self, mapping: &Mapping) -> CheckoutMethod {
-        let default = CheckoutMethod::default();
-        let node = mapping.get("method").filter(|node| !is_empty_text(node));
-        let Some(node) = node else { return default };
-        let Some(text) = self.expect_nonempty(node, "`method`") else { return default };
+    fn checkout_method(&mut self, mapping: &Mapping) -> Option<CheckoutMethod> {
+        let node = mapping.get("method").filter(|node| !is_empty_text(node))?;
+        let text = self.expect_nonempty(node, "`method`")?;
         match &*text {
-            "blobless" => CheckoutMethod::Blobless,
-            "full" => CheckoutMethod::Full,
+            "blobless" => Some(CheckoutMethod::Blobless),
+            "full" => Some(CheckoutMethod::Full),
             other => {
                 let hint = self
                     .suggestions
@@ -309,7 +307,7 @@ impl Context<'_> {
                     .unwrap_or_else(|| "write `blobless` or `full`".to_owned());
                 let message = format!("`{}` is not a method of checkout", quoted(other));
                 self.report(Problem::error(node.span, message).hint(hint));
-                default
+                None
             }
         }
     }

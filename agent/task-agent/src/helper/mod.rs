@@ -11,6 +11,7 @@ mod glob;
 mod hold;
 mod items;
 mod place;
+mod remote;
 mod run;
 mod split;
 mod subst;
@@ -27,6 +28,8 @@ use crate::continuation;
 use crate::stderr::print_to_stderr;
 use args::{Command, Env, Helper, Ssh, Step, Tests};
 use error::HelperError;
+
+pub use remote::serve_git;
 
 /// Variable with the directory through which steps talk to their task agent.
 pub const TASK_DATA_VARIABLE: &str = "CIRCLE_INTERNAL_TASK_DATA";

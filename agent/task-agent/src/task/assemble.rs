@@ -13,6 +13,7 @@ use super::clean::SlotProcesses;
 use super::command::Commands;
 use super::directories::JobDirs;
 use super::disk::DiskLimit;
+use super::history::History;
 use super::job::Job;
 use super::kill;
 use super::machine_step::SigningGrants;
@@ -37,6 +38,7 @@ pub(crate) struct Tools {
     pub(crate) spool: Arc<Spool>,
     pub(crate) reaper: Reaper,
     pub(crate) local: Arc<Local>,
+    pub(crate) history: Arc<History>,
 }
 
 /// Makes what runs the steps of a job and those of the runner's owner.
@@ -46,7 +48,7 @@ pub(crate) fn assemble_job(
     tools: Tools,
     prepared: Prepared,
 ) -> (Job, OwnerSteps) {
-    let Tools { api, clock, stop, spool, reaper, local } = tools;
+    let Tools { api, clock, stop, spool, reaper, local, history } = tools;
     let Prepared { begun, journal, dirs, variables, shell, task_data } = prepared;
     let disk = DiskLimit::watch(assignment.limits.disk_bytes, watched_directories(&dirs));
     let kill_grace = kill::grace_of(&assignment.limits);
@@ -64,6 +66,7 @@ pub(crate) fn assemble_job(
         source: config.source,
         begun,
         api: api.clone(),
+        history,
         commands: commands.clone(),
         dirs: dirs.clone(),
         variables: variables.clone(),

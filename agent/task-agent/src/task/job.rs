@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn what_runs_after_a_failure_is_what_asked_for_it_and_what_people_look_at() {
-        let checkout = || Action::Checkout { path: None, method: Default::default() };
+        let checkout = || Action::Checkout { path: None, method: None };
         let results = || Action::StoreTestResults { path: ".".to_owned() };
         assert!(is_due(&step(When::OnSuccess, checkout()), false));
         assert!(!is_due(&step(When::OnSuccess, checkout()), true));

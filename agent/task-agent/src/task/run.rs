@@ -19,6 +19,7 @@ use super::assemble::{Tools, assemble_job};
 use super::clean::{Cleaned, Reach};
 use super::events::Events;
 use super::heartbeat;
+use super::history::History;
 use super::kept::KeptDirectories;
 use super::owner_step::OwnerSteps;
 use super::reaper::Reaper;
@@ -206,6 +207,8 @@ impl Running {
             Err(error) => return leave_unreported(&assignment, &error),
         };
         let mut uploader = Uploader::start(&spool, &events, &self.api, &self.stop);
+        // It outlives the steps: a person may look at the task after them.
+        let history = Arc::new(History::new(&assignment.dirs.tmp, self.api.clone()));
         let tools = Tools {
             api: self.api.clone(),
             clock: self.clock.clone(),
@@ -213,6 +216,7 @@ impl Running {
             spool: Arc::clone(&spool),
             reaper,
             local: Arc::clone(&self.local),
+            history: Arc::clone(&history),
         };
         let verdict = self.perform(&assignment, config, tools, &events).await;
         let report = Report {

@@ -37,7 +37,7 @@ async fn a_snapshot_is_checked_out_also_when_it_breaks_off_at_first() {
     let mut task = Task::new(steps(vec![checkout(), script("./bin/run.sh")])).await;
     let packed = snapshot();
     let id = blake3::hash(&packed).to_hex().to_string();
-    task.config.source = Some(Source::Snapshot { id: id.as_str().into() });
+    task.config.source = Some(Source::Snapshot { id: id.as_str().into(), origin: None });
     task.plane.set_source(packed);
     let broken = std::sync::atomic::AtomicBool::new(false);
     task.plane.set_faults(move |_, path| {

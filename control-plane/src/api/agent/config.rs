@@ -10,6 +10,7 @@ use russet_protocol::task::{
     Action, CONTINUATION_KEY_VARIABLE, EnvVar, Source, SshKey, Step, TaskConfig, is_fingerprint_of,
 };
 
+use super::git;
 use crate::admission;
 use crate::api::bearer::TaskCaller;
 use crate::api::error::ApiError;
@@ -43,7 +44,7 @@ pub(super) async fn config(
     let environment = job_environment(&app, &mut conn, &held, &info.project).await?;
     let ssh_keys = ssh_keys(&app, &mut conn, &held, &info.project, &spec.steps).await?;
     let ssh = ssh_access(&mut conn, &held).await?;
-    let git = match (&info.repository_url, &info.revision) {
+    let of_revision = match (&info.repository_url, &info.revision) {
         (Some(url), Some(revision)) => Some(Source::Git {
             url: url.clone(),
             revision: revision.clone(),
@@ -52,6 +53,7 @@ pub(super) async fn config(
         }),
         _ => None,
     };
+    let origin = git::find_origin(&mut conn, &held, &info).await?.map(|origin| origin.url);
     let key = continuation_key(&app, conn, &held).await?;
     let failed_tests = failed_tests_variable(&mut app.store.read().await?, &held).await?;
     let own = spec.environment.into_iter().map(|(name, value)| EnvVar {
@@ -70,7 +72,7 @@ pub(super) async fn config(
         shell: spec.shell,
         working_directory: spec.working_directory,
         xcode: spec.xcode,
-        source: around.source.map(|id| Source::Snapshot { id }).or(git),
+        source: around.source.map(|id| Source::Snapshot { id, origin }).or(of_revision),
         ssh_keys,
         ssh,
         steps: spec.steps,

@@ -9,6 +9,7 @@ mod continuation;
 mod events;
 mod fail;
 mod finish;
+mod git;
 mod heartbeat;
 mod output;
 mod report;
@@ -24,7 +25,7 @@ mod workspace;
 use russet_protocol::runner::REPORT_PATH;
 use russet_protocol::ssh::{TASK_HOLD_PATH, TASK_READY_PATH, TASK_SESSIONS_PATH, TASK_TUNNEL_PATH};
 use russet_protocol::storage;
-use russet_protocol::task::CONTINUE_PATH;
+use russet_protocol::task::{CONTINUE_PATH, TASK_GIT_PATH};
 
 use super::routes::Routes;
 use crate::people::Needs;
@@ -57,6 +58,7 @@ pub(super) fn routes() -> Routes {
         .post(TASK_SESSIONS_PATH, Needs::TaskToken, ssh::session)
         .get(TASK_TUNNEL_PATH, Needs::TaskToken, ssh_tunnel::wait)
         .get("/api/v3/task/source", Needs::TaskToken, source::source)
+        .get(TASK_GIT_PATH, Needs::TaskToken, git::read)
         .post("/api/v3/task/finish", Needs::TaskToken, finish::finish)
         .get("/api/v3/updates/{runner}/{file}", Needs::Nothing, updates::get)
 }
@@ -89,6 +91,7 @@ pub(super) fn routes() -> Routes {
     ssh::session,
     ssh_tunnel::wait,
     source::source,
+    git::read,
     finish::finish,
     updates::get
 ))]

@@ -85,7 +85,7 @@ async fn join(
 }
 
 /// Done when the server stops, or the task is not its agent's any more.
-async fn wait_for_end(app: &App, caller: &TaskCaller) -> Stop {
+pub(super) async fn wait_for_end(app: &App, caller: &TaskCaller) -> Stop {
     let mut news = app.bus().tasks.subscribe(caller.held.task.as_str());
     loop {
         // Before each wait, for what changed since the call came in.

@@ -2,20 +2,20 @@
 //!
 //! A checkout below a home that nobody else may enter is no such place, and a file that somebody
 //! other than root can write to is no program for root to start tasks with. In both cases root
-//! copies it into its state directory. Beside it stand `circleci-agent` and `circleci`, the
-//! names under which steps expect it.
+//! copies it into its state directory. Beside it stand `circleci-agent`, `circleci` and
+//! `git-remote-russet`, the names under which steps and their git expect it.
 
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use russet_protocol::supervise::{SETUP_CURL, SETUP_HELPERS};
+use russet_protocol::supervise::{GIT_HELPER, SETUP_CURL, SETUP_HELPERS};
 
 use crate::files::all_but_newest;
 
 /// Names of the helpers on the PATH of steps.
-const HELPERS: [&str; 2] = ["circleci-agent", "circleci"];
+const HELPERS: [&str; 3] = ["circleci-agent", "circleci", GIT_HELPER];
 
 /// Folders of earlier executables that are kept: tasks that an earlier launch agent started have
 /// one on their PATH. No update is installed while a task runs, so these are more than are needed.

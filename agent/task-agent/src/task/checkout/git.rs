@@ -60,16 +60,16 @@ pub(super) struct Wanted<'a> {
 }
 
 /// Transports that git may use. `ext::` would run a command of the submitter's choice.
-const ALLOWED_PROTOCOLS: &str = "file:git:http:https:ssh";
+const ALLOWED_PROTOCOLS: &str = "file:git:http:https:ssh:russet";
 
 /// Asks nobody anything: there is nobody to answer.
 const SSH: &str = "ssh -o BatchMode=yes -o StrictHostKeyChecking=accept-new";
 
 /// The branches of the repository, under the names that `git clone` gives them.
-const ALL_BRANCHES: &str = "+refs/heads/*:refs/remotes/origin/*";
+pub(super) const ALL_BRANCHES: &str = "+refs/heads/*:refs/remotes/origin/*";
 
 /// A fetch that fails may be the network's fault.
-const MOST_TRIES: usize = 3;
+pub(super) const MOST_TRIES: usize = 3;
 
 /// Returns the arguments that put the work tree on the branch, where there is one.
 fn checkout_words<'a>(revision: &'a str, names: Names<'a>) -> Vec<&'a str> {
@@ -176,7 +176,7 @@ impl Git<'_> {
         Err(GitError::Fetch(revision.to_owned()))
     }
 
-    async fn must(&self, words: &[&str]) -> Result<(), GitError> {
+    pub(super) async fn must(&self, words: &[&str]) -> Result<(), GitError> {
         let end = self.git(words).await;
         if end.outcome == Outcome::Success {
             return Ok(());
@@ -187,7 +187,7 @@ impl Git<'_> {
         Err(GitError::Command { command, why })
     }
 
-    async fn quiet(&self, words: &[&str]) -> bool {
+    pub(super) async fn quiet(&self, words: &[&str]) -> bool {
         self.git(words).await.outcome == Outcome::Success
     }
 

@@ -2,6 +2,7 @@
 
 mod extract;
 mod git;
+mod history;
 mod locks;
 mod snapshot;
 
@@ -15,6 +16,7 @@ use super::api::Api;
 use super::command::Commands;
 use super::directories::{JobDirs, MakeDirectoryError, make_directory};
 use super::environment::StepVariables;
+use super::history::History;
 use super::journal::StepOutput;
 use super::step_end::StepEnd;
 use super::stop::StopSignal;
@@ -44,6 +46,7 @@ pub(crate) struct Checkout {
     /// Time at which the task began: what is older in its directories is of earlier tasks.
     pub(crate) begun: SystemTime,
     pub(crate) api: Api,
+    pub(crate) history: Arc<History>,
     pub(crate) commands: Arc<Commands>,
     pub(crate) dirs: Arc<JobDirs>,
     pub(crate) variables: Arc<StepVariables>,
@@ -56,7 +59,7 @@ impl Checkout {
         &self,
         output: &StepOutput,
         path: Option<&str>,
-        method: CheckoutMethod,
+        method: Option<CheckoutMethod>,
     ) -> StepEnd {
         let target = self.dirs.resolve(path.unwrap_or("."));
         match self.place_source(output, method, &target).await {
@@ -69,16 +72,26 @@ impl Checkout {
     async fn place_source(
         &self,
         output: &StepOutput,
-        method: CheckoutMethod,
+        method: Option<CheckoutMethod>,
         target: &Path,
     ) -> Result<(), CheckoutError> {
         make_directory(target)?;
         match &self.source {
-            Some(Source::Snapshot { id }) => tokio::select! {
-                done = snapshot::checkout_snapshot(&self.api, output, id, target) => Ok(done?),
-                () = self.stop.requested() => Err(CheckoutError::Stopped),
-            },
+            Some(Source::Snapshot { id, origin }) => {
+                tokio::select! {
+                    done = snapshot::checkout_snapshot(&self.api, output, id, target) => done?,
+                    () = self.stop.requested() => return Err(CheckoutError::Stopped),
+                }
+                match origin {
+                    Some(url) => {
+                        self.history.open().map_err(git::GitError::from)?;
+                        Ok(self.git(output, target).add_history(url, method).await?)
+                    }
+                    None => Ok(()),
+                }
+            }
             Some(Source::Git { url, revision, branch, tag }) => {
+                let method = method.unwrap_or_default();
                 let names = git::Names { branch: branch.as_deref(), tag: tag.as_deref() };
                 let wanted = git::Wanted { url, revision, names, method };
                 Ok(self.git(output, target).check_out(wanted, self.begun).await?)

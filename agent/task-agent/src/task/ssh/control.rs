@@ -1,24 +1,19 @@
 //! Requests of people within the task: `circleci-agent ssh extend` and `end`, over a socket in the
-//! task's own `TMPDIR`.
-//!
-//! Whoever reaches it is the slot's user, as every step is: it can no more than a step that sleeps or
-//! exits can. The kernel is asked all the same, for a user whose slots are not theirs alone.
+//! task's own `TMPDIR`. They can no more than a step that sleeps or exits can.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::hold_request::{HoldReply, HoldRequest, MAX_LINE_BYTES, socket_in};
+use crate::task::own_socket::OwnSocket;
 
 /// Time for a request to be made.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Pause after a failure to accept.
-const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// A request, and where its answer goes.
 pub(super) type Asked = (HoldRequest, oneshot::Sender<HoldReply>);
@@ -28,26 +23,14 @@ pub(super) fn listen(
     tmp: &Path,
     requests: mpsc::Sender<Asked>,
 ) -> io::Result<tokio::task::JoinHandle<()>> {
-    let path: PathBuf = socket_in(tmp);
-    let listener = UnixListener::bind(&path)?;
-    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    let socket = OwnSocket::bind(&socket_in(tmp))?;
     Ok(tokio::spawn(async move {
         loop {
-            match listener.accept().await {
-                // One after the other: each takes a moment.
-                Ok((stream, _)) if is_own(&stream) => {
-                    drop(tokio::time::timeout(REQUEST_TIMEOUT, answer(stream, &requests)).await);
-                }
-                Ok(_) => {}
-                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
-            }
+            // One after the other: each takes a moment.
+            let stream = socket.accept().await;
+            drop(tokio::time::timeout(REQUEST_TIMEOUT, answer(stream, &requests)).await);
         }
     }))
-}
-
-fn is_own(stream: &UnixStream) -> bool {
-    let me = nix::unistd::geteuid().as_raw();
-    stream.peer_cred().is_ok_and(|peer| peer.uid() == me)
 }
 
 async fn answer(stream: UnixStream, requests: &mpsc::Sender<Asked>) -> io::Result<()> {
