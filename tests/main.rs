@@ -35,6 +35,7 @@ mod dynamic;
 mod errors;
 mod farm_walk;
 mod faults;
+mod git_history;
 mod give_back;
 mod golden;
 mod housekeeping;

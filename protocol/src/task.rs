@@ -68,7 +68,7 @@ pub const CONTINUATION_KEY_VARIABLE: &str = "CIRCLE_CONTINUATION_KEY";
 pub const CONTINUE_PATH: &str = "/api/v2/pipeline/continue";
 
 /// Path of the WebSocket at which a task reads the history of its project's repository: what
-/// `git-upload-pack` says and is told, in binary frames.
+/// `git-upload-pack` says and is told, in binary frames; an empty one says that it is told no more.
 pub const TASK_GIT_PATH: &str = "/api/v3/task/git";
 
 /// Number of the step in which the agent says what it prepares ("Set up").

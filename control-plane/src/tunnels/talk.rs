@@ -32,17 +32,23 @@ pub(crate) async fn join_talk(
     why
 }
 
-/// Passes on what the task says.
+/// Passes on what the task says. An empty frame is its end.
 async fn hear_all(
     mut from_task: impl Stream<Item = Result<Message, axum::Error>> + Unpin,
-    mut stdin: impl AsyncWrite + Unpin,
+    stdin: impl AsyncWrite + Unpin,
 ) -> Stop {
-    let mut takes = true;
+    let mut stdin = Some(stdin);
     loop {
         match timeout(MAX_SILENCE, from_task.next()).await {
             Ok(Some(Ok(Message::Binary(bytes)))) => {
-                // One that takes no more is still to be heard out.
-                takes = takes && stdin.write_all(&bytes).await.is_ok();
+                let takes_more = match &mut stdin {
+                    Some(stdin) if !bytes.is_empty() => stdin.write_all(&bytes).await.is_ok(),
+                    _ => false,
+                };
+                // Either way it is still to be heard out.
+                if !takes_more {
+                    stdin = None;
+                }
             }
             Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
             Ok(Some(Ok(Message::Close(_))) | None) => return Stop::Closed,

@@ -16,7 +16,9 @@ use russet_protocol::backoff::Backoff;
 
 pub use failure::Failure;
 pub use retry_after::{next_pause, retry_after, with_jitter};
-pub use websocket::{Pumped, WebSocket, WebSocketError, open_websocket, pump, wait_for_text};
+pub use websocket::{
+    Pumped, WebSocket, WebSocketError, open_websocket, pump, pump_talk, wait_for_text,
+};
 
 /// Timeout of a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

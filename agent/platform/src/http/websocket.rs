@@ -213,17 +213,34 @@ pub async fn pump<L>(socket: WebSocket, local: L) -> Pumped
 where
     L: AsyncRead + AsyncWrite + Unpin,
 {
+    // The other end agrees, and may have something on its way until it does.
+    pump_until(socket, local, Message::Close(None), CLOSE_TIMEOUT).await
+}
+
+/// Passes bytes between `socket` and `local` until the other end has said all, also where `local` has
+/// before: an empty frame says so, and the answer to it may take its time.
+pub async fn pump_talk<L>(socket: WebSocket, local: L) -> Pumped
+where
+    L: AsyncRead + AsyncWrite + Unpin,
+{
+    pump_until(socket, local, Message::Binary(Bytes::new()), Duration::MAX).await
+}
+
+/// Passes bytes. When `local` ends, `last` says so, and what still comes within `rest` is passed on.
+async fn pump_until<L>(socket: WebSocket, local: L, last: Message, rest: Duration) -> Pumped
+where
+    L: AsyncRead + AsyncWrite + Unpin,
+{
     let (to_socket, from_socket) = socket.split();
     let (from_local, to_local) = tokio::io::split(local);
     let (mut sent, mut received) = (0, 0);
     let ended = {
-        let sending = send_all(from_local, to_socket, &mut sent);
+        let sending = send_all(from_local, to_socket, last, &mut sent);
         let receiving = receive_all(from_socket, to_local, &mut received);
         tokio::pin!(sending, receiving);
         tokio::select! {
             sent = &mut sending => match sent {
-                // The other end agrees, and may have something on its way until it does.
-                Ok(()) => timeout(CLOSE_TIMEOUT, &mut receiving).await.unwrap_or(Ok(())),
+                Ok(()) => timeout(rest, &mut receiving).await.unwrap_or(Ok(())),
                 Err(error) => Err(error),
             },
             received = &mut receiving => received,
@@ -236,10 +253,11 @@ where
     Pumped { sent, received, error }
 }
 
-/// Sends what `local` has, with pings between, and closes the WebSocket at its end.
+/// Sends what `local` has, with pings between, and `last` at its end.
 async fn send_all(
     mut local: impl AsyncRead + Unpin,
     mut socket: SplitSink<WebSocket, Message>,
+    last: Message,
     sent: &mut u64,
 ) -> Result<(), WebSocketError> {
     let mut pings = interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
@@ -248,7 +266,7 @@ async fn send_all(
         tokio::select! {
             read = local.read(&mut buffer) => match read.map_err(WebSocketError::Local)? {
                 0 => {
-                    socket.send(Message::Close(None)).await?;
+                    socket.send(last).await?;
                     return Ok(());
                 }
                 length => {

@@ -84,7 +84,7 @@ async fn serve(mut stream: UnixStream, api: Api) {
     let dialled = tokio::time::timeout(DIAL_TIMEOUT, dial(&api)).await;
     let problem = match dialled {
         Ok(Ok(socket)) => {
-            if let Some(error) = http::pump(socket, stream).await.error {
+            if let Some(error) = http::pump_talk(socket, stream).await.error {
                 tracing::debug!("git lost its connection to the control plane: {error}");
             }
             return;

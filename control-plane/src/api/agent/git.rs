@@ -71,7 +71,7 @@ impl HistoryError {
 }
 
 /// Lets git in a task read the history of its project's repository: what `git-upload-pack` says and is
-/// told, in binary frames. It begins once the server has asked the repository what is new, which takes a
+/// told, in binary frames, an empty one at the end of that. It begins once the server has asked the repository what is new, which takes a
 /// while the first time; an error is a packet that git shows.
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/v3/task/git", tag = "agent", operation_id = "git_read",
