@@ -14,7 +14,7 @@ use super::error::GitError;
 use super::mirror::{Mirror, is_damage};
 use super::refs::is_ref_name;
 use super::remote::Remote;
-use super::run::{CallLimits, GitTalk, run_git, talk_to_git};
+use super::run::{CallLimits, GitTalk, directory_size, run_git, talk_to_git};
 
 /// Time for which the remote is not asked again: a job asks several times in a row.
 const FRESH_TIME: Duration = Duration::from_secs(5);
@@ -103,6 +103,10 @@ impl History {
                 .args(what)
         };
         remote.run(fetch(&ALL_REFS), settings, scratch, limits).await?;
+        // A fetch that is quicker than the looks at its size.
+        if directory_size(&self.0.path).await > settings.max_bytes {
+            return Err(too_large(settings));
+        }
         if !self.0.has(wish.revision).await? {
             // Pushed over meanwhile. Not every host gives it by its hash, and the rest is of use.
             match remote.run(fetch(&[wish.revision]), settings, scratch, limits).await {

@@ -15,7 +15,7 @@ use crate::support::{Harness, Home, LIMIT, ok};
 
 const PATH: &str = "/api/v3/projects/acme%2Fapp/connection";
 
-const CONFIG: &str = "
+pub(crate) const CONFIG: &str = "
 version: 2.1
 jobs:
   one:

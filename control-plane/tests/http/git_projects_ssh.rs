@@ -7,6 +7,7 @@ use reqwest::Method;
 use russet_protocol::projects::{ConnectionItem, TriggerState};
 use serde_json::json;
 
+use crate::git_history::Packets;
 use crate::git_projects::{Repository, poll, start, wait_for_ended, wait_until};
 use crate::support::{LIMIT, ok};
 
@@ -110,6 +111,10 @@ async fn a_deploy_key_reads_over_ssh_and_another_host_key_is_refused_from_then_o
     poll(&harness).await;
     let of = wait_for_ended(&harness, 1).await;
     assert_eq!((of.triggers[0].state, &of.triggers[0].revision), (TriggerState::Built, &revision));
+    let token = harness.token().await.token.unwrap().expose().to_owned();
+    let agent = harness.claim(&token).await.unwrap();
+    let refs = Packets::of(harness.read_history(&agent).await.unwrap()).list().await;
+    assert!(refs.contains(&format!("{revision} refs/heads/main")), "{refs:?}");
     sshd.change_host_key();
     let is_refused = async {
         loop {

@@ -27,6 +27,7 @@ mod clients_v2;
 mod device_login;
 mod dynamic;
 mod forms;
+mod git_history;
 mod git_projects;
 mod git_projects_ssh;
 mod git_remote;

@@ -18,7 +18,7 @@ use crate::support::{Agent, Harness, LIMIT, ok, refused};
 pub(crate) type Socket = WebSocketStream<TcpStream>;
 
 /// Dials a WebSocket with these headers. An error is the status and the body of the answer.
-async fn dial(
+pub(crate) async fn dial(
     url: &str,
     path: &str,
     headers: &[(&'static str, &str)],
