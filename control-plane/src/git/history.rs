@@ -48,9 +48,10 @@ pub(crate) struct HistoryWish<'a> {
 pub(crate) struct History(pub(super) Mirror);
 
 impl History {
-    /// Returns true if the remote was asked a moment ago.
-    pub(crate) fn is_fresh(&self) -> bool {
-        is_younger(&self.0.path.join(FRESH_FILE), FRESH_TIME)
+    /// Returns true if the remote was asked a moment ago, and had the commit.
+    pub(crate) async fn is_fresh(&self, revision: &str) -> Result<bool, GitError> {
+        let is_young = is_younger(&self.0.path.join(FRESH_FILE), FRESH_TIME);
+        Ok(is_young && self.0.has(revision).await?)
     }
 
     /// Brings it up to date with its remote.

@@ -132,7 +132,7 @@ async fn begin<'a>(
     let (room, item) = (&app.git, &of.connection.item);
     let history = {
         let (history, _guard) = room.history(&item.project, &item.url).await;
-        if !history.is_fresh() {
+        if !history.is_fresh(&of.revision).await? {
             let _turn = room.history_turns.acquire().await;
             let (remote, _) = open_remote(&app.sealer, &room.settings, &of.connection)?;
             let scratch = room.scratch().map_err(GitError::from)?;

@@ -78,17 +78,26 @@ fn settings(url: &str) -> Vec<(String, String)> {
     all
 }
 
-/// Returns the address at which Git LFS looks for large files of a repository, where that is over HTTP
-/// (git-lfs, `docs/api/server-discovery.md`). It would take the control plane for one that has them.
+/// Returns the address at which Git LFS looks for large files of a repository (its
+/// `docs/api/server-discovery.md`): without it, it would take the control plane for one that has them. Of
+/// the two forms of an address over SSH it is the other one, and none with a port, which has no other.
 fn large_files_of(url: &str) -> Option<String> {
-    let is_http = url.starts_with("https://") || url.starts_with("http://");
-    let dot_git = if url.ends_with(".git") { "" } else { ".git" };
-    is_http.then(|| format!("{}{dot_git}/info/lfs", url.trim_end_matches('/')))
+    if url.starts_with("https://") || url.starts_with("http://") {
+        let dot_git = if url.ends_with(".git") { "" } else { ".git" };
+        return Some(format!("{}{dot_git}/info/lfs", url.trim_end_matches('/')));
+    }
+    if let Some(rest) = url.strip_prefix("ssh://") {
+        let (host, path) = rest.split_once('/')?;
+        return (!host.contains(':')).then(|| format!("{host}:/{path}"));
+    }
+    let (host, path) = url.split_once(':').filter(|(host, _)| !host.contains('/'))?;
+    let path = path.trim_start_matches('/');
+    (host != "file").then(|| format!("ssh://{host}/{path}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{has_origin, settings};
+    use super::{has_origin, large_files_of, settings};
 
     #[test]
     fn fetches_of_an_address_go_elsewhere_and_pushes_and_large_files_do_not() {
@@ -104,7 +113,14 @@ mod tests {
             settings("https://git.example/a").last().unwrap().1,
             "https://git.example/a.git/info/lfs"
         );
-        assert_eq!(settings("git@git.example:acme/app.git").len(), 2);
+        for (url, large) in [
+            ("git@git.example:acme/app.git", Some("ssh://git@git.example/acme/app.git")),
+            ("ssh://git@git.example/acme/app.git", Some("git@git.example:/acme/app.git")),
+            ("ssh://git@git.example:22/acme/app.git", None),
+            ("file:///srv/app.git", None),
+        ] {
+            assert_eq!(large_files_of(url).as_deref(), large);
+        }
     }
 
     #[test]
