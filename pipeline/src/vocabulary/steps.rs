@@ -64,7 +64,10 @@ pub(crate) const CHECKOUT: Vocabulary = Vocabulary {
         yes("path", "Directory, relative to the job's. Default: that directory."),
         STEP_NAME,
         STEP_WHEN,
-        yes("method", "`blobless` (default), or `full`: everything of the repository."),
+        yes(
+            "method",
+            "`full`: all branches and tags with all contents; `blobless`: the same, with contents of other commits only when they are looked at. Without it, the commit alone where a project is connected to a repository (see [projects.md](projects.md#history)), else as `blobless`.",
+        ),
     ],
 };
 
