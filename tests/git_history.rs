@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use russet_protocol::admin::Job;
+use russet_protocol::admin::{Job, Pipeline};
 use russet_protocol::outcome::Outcome;
 use russet_protocol::projects::{ConnectionDetails, TriggerItem, TriggerState};
 use serde_json::json;
@@ -81,9 +81,9 @@ impl Connected {
         git(&self.work(), &["rev-parse", "HEAD"])
     }
 
-    /// Pushes a configuration with these steps, connects the project, and runs its one job.
+    /// Pushes a configuration with these steps, connects the project, and builds it.
     #[track_caller]
-    fn build(&self, steps: &[&str]) -> Job {
+    fn submit(&self, steps: &[&str]) -> Pipeline {
         self.commit(".circleci/config.yml", &config(steps), "configuration");
         git(&self.work(), &["push", "--quiet", "origin", "main", "side", "v1"]);
         let admin = &self.server.admin;
@@ -100,8 +100,14 @@ impl Connected {
             look().triggers.into_iter().find(is_it)
         });
         let pipeline = trigger.pipeline.unwrap_or_else(|| panic!("{:?}", trigger.message));
-        let pipeline = admin.wait(&admin.pipeline(&pipeline));
-        admin.only_job(&pipeline)
+        admin.pipeline(&pipeline)
+    }
+
+    /// The same, and waits for its one job.
+    #[track_caller]
+    fn build(&self, steps: &[&str]) -> Job {
+        let admin = &self.server.admin;
+        admin.only_job(&admin.wait(&self.submit(steps)))
     }
 
     #[track_caller]
@@ -239,4 +245,27 @@ fn a_job_without_a_repository_is_told_so_and_nothing_is_pushed_to_a_mirror() {
     let push = run("git push russet::any HEAD:refs/heads/made 2>&1 || true");
     let output = of.succeed(&["checkout", &push]);
     assert!(output.contains("`git-receive-pack` is not possible here"), "{output}");
+}
+
+#[test]
+fn a_fetch_waits_for_a_control_plane_that_restarts() {
+    if !has_tool("git") {
+        return;
+    }
+    let mut of = Connected::start("sha1");
+    let gate = of.dir.path().join("gate");
+    let script = format!(
+        "echo in; while [ ! -e {} ]; do sleep 0.05; done\n\
+         git fetch --quiet --unshallow origin 2>&1\n\
+         echo count=$(git rev-list --count HEAD)",
+        gate.display()
+    );
+    let pipeline = of.submit(&["checkout", &run(&script)]);
+    of.server.admin.wait_for_output(&pipeline, "in");
+    of.server.stop();
+    std::fs::write(&gate, "").unwrap();
+    of.server.start_again();
+    let pipeline = of.server.admin.wait(&pipeline);
+    let output = of.server.admin.output(&of.server.admin.only_job(&pipeline));
+    assert!(output.contains("count=4\n"), "{output}");
 }

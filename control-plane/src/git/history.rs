@@ -28,6 +28,9 @@ const FRESH_FILE: &str = "fetched";
 /// Number of packs from which on they are packed into one.
 const MAX_PACKS: &str = "50";
 
+/// Size from which on a pack stays as it is: to pack it again takes longer than it is worth.
+const KEPT_PACK: &str = "128m";
+
 /// Silence of a reader after which it is hung up on, in seconds.
 const READER_TIMEOUT: &str = "--timeout=600";
 
@@ -62,7 +65,7 @@ impl History {
         settings: &GitSettings,
         scratch: &std::path::Path,
     ) -> Result<(), GitError> {
-        if is_younger(&self.too_large_file(), TOO_LARGE_TIME) {
+        if self.was_too_large(settings) {
             return Err(too_large(settings));
         }
         let done = match self.try_refresh(remote, wish, settings, scratch).await {
@@ -74,10 +77,17 @@ impl History {
         };
         if let Err(GitError::TooLarge { .. }) = done {
             self.0.discard().await?;
-            std::fs::write(self.too_large_file(), "")?;
+            std::fs::write(self.too_large_file(), settings.max_bytes.to_string())?;
             return Err(too_large(settings));
         }
         done
+    }
+
+    /// Returns true if it was too large a while ago, by the limit of now.
+    fn was_too_large(&self, settings: &GitSettings) -> bool {
+        let file = self.too_large_file();
+        let limit = std::fs::read_to_string(&file).unwrap_or_default();
+        is_younger(&file, TOO_LARGE_TIME) && limit == settings.max_bytes.to_string()
     }
 
     fn too_large_file(&self) -> PathBuf {
@@ -137,6 +147,7 @@ impl History {
             .set("gc.auto", "6700")
             .set("gc.autoPackLimit", MAX_PACKS)
             .set("gc.autoDetach", "false")
+            .set("gc.bigPackThreshold", KEPT_PACK)
             .set("pack.windowMemory", "64m");
         if let Err(error) = run_git(&call, CallLimits::local(1 << 20)).await {
             tracing::warn!(mirror = %self.0.path.display(), "a mirror could not be packed: {error}");

@@ -166,7 +166,7 @@ async fn a_history_is_read_by_a_running_task_of_the_project_alone() {
     let harness = &served.harness;
     let (_, agent) = served.build().await;
     let refused = async |token: &str, agent: &Agent| {
-        harness.read_history_with(token, agent).await.err().expect("it is refused")
+        harness.read_history_with(token, agent).await.expect_err("it is refused")
     };
     for token in [served.token.as_str(), harness.admin.as_str(), "none"] {
         let (status, said) = refused(token, &agent).await;
@@ -213,7 +213,7 @@ async fn a_task_of_a_fork_reads_no_history() {
     Packets::of(served.harness.read_history(&own).await.unwrap()).list().await;
     let fork = served.submit(json!({"config": config, "from_fork": true})).await;
     assert_eq!(origin_of(&fork).await, Value::Null);
-    let (status, _) = served.harness.read_history(&fork).await.err().unwrap();
+    let (status, _) = served.harness.read_history(&fork).await.unwrap_err();
     assert_eq!(status, StatusCode::NOT_FOUND);
 }
 

@@ -42,6 +42,8 @@ mod device_login;
 mod dynamic;
 #[path = "../http/forms.rs"]
 mod forms;
+#[path = "../http/git_history.rs"]
+mod git_history;
 #[path = "../http/git_projects.rs"]
 mod git_projects;
 #[path = "../http/git_projects_ssh.rs"]

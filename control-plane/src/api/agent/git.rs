@@ -56,6 +56,8 @@ enum HistoryError {
     Git(#[from] GitError),
     #[error(transparent)]
     Credential(#[from] SealError),
+    #[error("its disk is nearly full")]
+    NoSpace,
 }
 
 impl HistoryError {
@@ -64,6 +66,7 @@ impl HistoryError {
         let hint = match self {
             Self::Git(error) => error.hint(),
             Self::Credential(_) => Some("connect the project again: russet project add"),
+            Self::NoSpace => Some("`russet server doctor` there says how much is to be freed"),
         };
         let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
         format!("the server has no history of the repository: {self}{hint}")
@@ -133,6 +136,9 @@ async fn begin<'a>(
     let history = {
         let (history, _guard) = room.history(&item.project, &item.url).await;
         if !history.is_fresh(&of.revision).await? {
+            if app.space.is_short() {
+                return Err(HistoryError::NoSpace);
+            }
             let _turn = room.history_turns.acquire().await;
             let (remote, _) = open_remote(&app.sealer, &room.settings, &of.connection)?;
             let scratch = room.scratch().map_err(GitError::from)?;
