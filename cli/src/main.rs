@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         .file_name()
         .is_some_and(|name| name == russet_protocol::supervise::GIT_HELPER)
     {
-        return russet_task_agent::helper::serve_git();
+        return russet_task_agent::helper::serve_git(&arguments.collect::<Vec<_>>());
     }
     // Before clap and before any thread: the task agent drops privileges while it is alone.
     match arguments.next() {

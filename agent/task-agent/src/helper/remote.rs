@@ -3,6 +3,7 @@
 //! Git starts it for addresses that begin with `russet::`, talks to it as gitremote-helpers(7) says, and
 //! from `connect` on as to any `git-upload-pack`. What it says goes to the task agent's socket.
 
+use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -42,8 +43,10 @@ enum RemoteError {
 
 /// Serves git on the standard streams until it has enough.
 #[must_use]
-pub fn serve_git() -> ExitCode {
-    match answer_git(BufReader::new(io::stdin())) {
+pub fn serve_git(args: &[OsString]) -> ExitCode {
+    // The name of the remote, or its address, and its address (gitremote-helpers(7)).
+    let address = args.last().map(|address| address.to_string_lossy().into_owned());
+    match answer_git(BufReader::new(io::stdin()), &address.unwrap_or_default()) {
         Ok(()) => ExitCode::from(DONE),
         Err(error) => {
             print_to_stderr(&format!("error: {error}"));
@@ -52,7 +55,7 @@ pub fn serve_git() -> ExitCode {
     }
 }
 
-fn answer_git(mut input: impl BufRead + Send + 'static) -> Result<(), RemoteError> {
+fn answer_git(mut input: impl BufRead + Send + 'static, address: &str) -> Result<(), RemoteError> {
     let mut out = io::stdout();
     loop {
         let mut line = String::new();
@@ -63,7 +66,8 @@ fn answer_git(mut input: impl BufRead + Send + 'static) -> Result<(), RemoteErro
             "capabilities" => out.write_all(b"connect\n\n")?,
             command => match command.strip_prefix("connect ") {
                 Some(SERVICE) => {
-                    let socket = connect()?;
+                    let mut socket = connect()?;
+                    socket.write_all(format!("{address}\n").as_bytes())?;
                     out.write_all(b"\n")?;
                     out.flush()?;
                     return pass(input, socket, out);

@@ -3,25 +3,29 @@
 //!
 //! So a job reads what it may without the task's token, and has nothing that it could keep.
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::Method;
 use russet_platform::http::{self, WebSocket, WebSocketError};
 use russet_protocol::problem::Problem;
 use russet_protocol::task::TASK_GIT_PATH;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::api::Api;
 use super::own_socket::OwnSocket;
-use crate::git_socket::socket_in;
+use crate::git_socket::{MAX_ADDRESS_BYTES, socket_in};
 use crate::path_error::PathError;
 
 /// Connections at once. Others wait.
 const MAX_OPEN: usize = 8;
+
+/// Time in which git's helper says what it is for.
+const ADDRESS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Pauses between tries to reach the control plane.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -47,13 +51,13 @@ impl History {
         Self { socket: socket_in(tmp), api, listening: Mutex::default() }
     }
 
-    /// Makes the socket, unless it is there.
-    pub(crate) fn open(&self) -> Result<(), PathError> {
+    /// Makes the socket, unless it is there, for a repository at an address.
+    pub(crate) fn open(&self, url: &str) -> Result<(), PathError> {
         let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
         if listening.is_none() {
             let bound = OwnSocket::bind(&self.socket);
             let socket = bound.map_err(PathError::when("make the socket", &self.socket))?;
-            *listening = Some(tokio::spawn(accept_all(socket, self.api.clone())));
+            *listening = Some(tokio::spawn(accept_all(socket, self.api.clone(), url.into())));
         }
         Ok(())
     }
@@ -68,21 +72,28 @@ impl Drop for History {
     }
 }
 
-async fn accept_all(socket: OwnSocket, api: Api) {
+async fn accept_all(socket: OwnSocket, api: Api, url: Arc<str>) {
     let mut open = JoinSet::new();
     loop {
         tokio::select! {
             stream = socket.accept(), if open.len() < MAX_OPEN => {
-                open.spawn(serve(stream, api.clone()));
+                open.spawn(serve(stream, api.clone(), Arc::clone(&url)));
             }
             Some(_) = open.join_next() => {}
         }
     }
 }
 
-async fn serve(mut stream: UnixStream, api: Api) {
-    let dialled = tokio::time::timeout(DIAL_TIMEOUT, dial(&api)).await;
-    let problem = match dialled {
+async fn serve(mut stream: UnixStream, api: Api, url: Arc<str>) {
+    let asked = tokio::time::timeout(ADDRESS_TIMEOUT, read_address(&mut stream)).await;
+    let Ok(Ok(asked)) = asked else { return };
+    let dialled = async {
+        if asked != *url {
+            return Err(format!("the control plane has {url} for this task, and not {asked}"));
+        }
+        dial(&api).await
+    };
+    let problem = match tokio::time::timeout(DIAL_TIMEOUT, dialled).await {
         Ok(Ok(socket)) => {
             if let Some(error) = http::pump_talk(socket, stream).await.error {
                 tracing::debug!("git lost its connection to the control plane: {error}");
@@ -94,6 +105,18 @@ async fn serve(mut stream: UnixStream, api: Api) {
     };
     // One that is gone needs no reason.
     drop(stream.write_all(&error_packet(&problem)).await);
+}
+
+/// Reads the address, and not a byte more: those that follow are git's.
+async fn read_address(stream: &mut UnixStream) -> io::Result<String> {
+    let mut line = Vec::new();
+    loop {
+        match stream.read_u8().await? {
+            b'\n' => return Ok(String::from_utf8_lossy(&line).into_owned()),
+            _ if line.len() >= MAX_ADDRESS_BYTES => return Err(io::ErrorKind::InvalidData.into()),
+            byte => line.push(byte),
+        }
+    }
 }
 
 /// Dials, again while that may help. `Err` is why it does not, for people.

@@ -84,7 +84,7 @@ impl Checkout {
                 }
                 match origin {
                     Some(url) => {
-                        self.history.open().map_err(git::GitError::from)?;
+                        self.history.open(url).map_err(git::GitError::from)?;
                         Ok(self.git(output, target).add_history(url, method).await?)
                     }
                     None => Ok(()),
