@@ -8,7 +8,7 @@ use sqlx::{Row, SqliteConnection};
 use super::Store;
 
 /// Tables that are small however long a server has run, or that are read as a whole once an hour.
-pub(super) const MAY_BE_WALKED: [&str; 30] = [
+pub(super) const MAY_BE_WALKED: [&str; 31] = [
     "resource_classes",
     "projects",
     "contexts",
@@ -38,6 +38,7 @@ pub(super) const MAY_BE_WALKED: [&str; 30] = [
     "namespaces",
     "device_logins",
     "git_connections",
+    "host_calls",
     "schedules",
 ];
 

@@ -1,0 +1,37 @@
+//! Kind of a repository's host, found by asking.
+
+use reqwest::Method;
+use russet_protocol::projects::HostKind;
+
+use super::api_url::{ApiUrlError, is_github_cloud, web_origin};
+use super::client::{HostCall, HostRoom};
+use super::error::HostError;
+use super::github_call::HEADERS;
+use crate::git::{RemoteUrl, Transport};
+
+/// The kind of a host was not found.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FindError {
+    #[error(transparent)]
+    Url(#[from] ApiUrlError),
+    #[error("the host could not be asked what it is: {0}")]
+    Host(#[from] HostError),
+}
+
+/// Returns the kind of a host. GitHub's own are known; others are asked, over http or https alone.
+pub(crate) async fn find_kind(room: &HostRoom, remote: &RemoteUrl) -> Result<HostKind, FindError> {
+    if is_github_cloud(&remote.host) {
+        return Ok(HostKind::Github);
+    }
+    if !matches!(remote.transport, Transport::Http | Transport::Https) {
+        return Ok(HostKind::Git);
+    }
+    let origin = web_origin(remote)?;
+    // GitHub Enterprise Server says its version here, to anybody unless it is private.
+    let url = format!("{origin}/api/v3/meta");
+    let call = HostCall { method: Method::GET, url, headers: &HEADERS, proof: None, body: None };
+    let answer = room.call(call).await?;
+    let is_github = answer.headers.contains_key("x-github-request-id")
+        || answer.headers.contains_key("x-github-enterprise-version");
+    Ok(if is_github { HostKind::Github } else { HostKind::Git })
+}

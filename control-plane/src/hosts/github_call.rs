@@ -1,0 +1,44 @@
+//! Form of GitHub's answers, and headers of calls to it.
+
+use serde::de::DeserializeOwned;
+
+use super::answer::HostAnswer;
+use super::client::HostRoom;
+use super::error::HostError;
+
+/// Headers of each call (<https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api>).
+pub(super) const HEADERS: [(&str, &str); 2] =
+    [("accept", "application/vnd.github+json"), ("x-github-api-version", "2022-11-28")];
+
+/// Returns the host of an API's address, for messages.
+pub(super) fn host_of(api: &str) -> &str {
+    let rest = api.split_once("://").map_or(api, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or(rest)
+}
+
+/// Returns an error unless the host did what it was told.
+pub(super) fn expect_success(
+    room: &HostRoom,
+    api: &str,
+    (call, answer): (&'static str, &HostAnswer),
+) -> Result<(), HostError> {
+    if (200..300).contains(&answer.status) {
+        return Ok(());
+    }
+    Err(HostError::of_answer(host_of(api), call, answer, room.now_ms()))
+}
+
+/// Reads the answer of a call that succeeded.
+pub(super) fn read_json<T: DeserializeOwned>(
+    room: &HostRoom,
+    api: &str,
+    of: (&'static str, &HostAnswer),
+) -> Result<T, HostError> {
+    expect_success(room, api, of)?;
+    let (call, answer) = of;
+    serde_json::from_slice(&answer.body).map_err(|error| HostError::Form {
+        host: host_of(api).to_owned(),
+        call,
+        why: error.to_string(),
+    })
+}
