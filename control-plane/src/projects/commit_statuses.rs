@@ -5,12 +5,13 @@
 
 use tokio::sync::Notify;
 
+use super::deliver::{Delivered, StatusKeeper, deliver};
 use super::due_work::DueWork;
 use super::host_access::open_host;
 use super::status_times::{GROUP_PAUSE_MS, LEASE_MS, next_attempt};
 use crate::clock::millis;
 use crate::contention;
-use crate::hosts::{self, Failing, HostAccess, HostError, HostStatus, MAX_ATTEMPT};
+use crate::hosts::{self, Failing, HostAccess, HostError, HostRoom, HostStatus, MAX_ATTEMPT};
 use crate::state::App;
 use crate::store::commit_statuses::{self, DueStatus, Failure};
 use crate::store::{Conn, StoreError, WriteTx, git_connections};
@@ -90,22 +91,34 @@ impl SendError {
     }
 }
 
-/// Sends a status, unless the host has it.
 async fn send(app: &App, due: &DueStatus, until_ms: i64) -> Result<(), SendError> {
     let access = find_access(app, &due.key.project).await?;
     let status = status_of(app, due);
-    let revision = due.key.revision.as_str();
-    if due.is_uncertain {
-        let newest = hosts::newest_status(&app.hosts, &access, revision, &status.context).await?;
-        if newest.is_some_and(|newest| is_same(&newest, &status)) {
-            return Ok(());
-        }
-    }
+    let host = StatusHost { room: &app.hosts, access: &access };
     // A server that slept meanwhile does not send what another one has taken from it.
-    if app.clock.steady_ms() > until_ms {
-        return Err(SendError::TooLong);
+    let is_late = || app.clock.steady_ms() > until_ms;
+    match deliver(&host, due, &status, is_late).await? {
+        Delivered::Late => Err(SendError::TooLong),
+        Delivered::Sent | Delivered::WasThere => Ok(()),
     }
-    Ok(hosts::set_status(&app.hosts, &access, revision, &status).await?)
+}
+
+/// A repository at its host.
+struct StatusHost<'a> {
+    room: &'a HostRoom,
+    access: &'a HostAccess,
+}
+
+impl StatusKeeper for StatusHost<'_> {
+    type Error = HostError;
+
+    async fn newest(&self, revision: &str, context: &str) -> Result<Option<HostStatus>, HostError> {
+        hosts::newest_status(self.room, self.access, revision, context).await
+    }
+
+    async fn set(&self, revision: &str, status: &HostStatus) -> Result<(), HostError> {
+        hosts::set_status(self.room, self.access, revision, status).await
+    }
 }
 
 async fn find_access(app: &App, project: &str) -> Result<HostAccess, SendError> {
@@ -122,14 +135,6 @@ fn status_of(app: &App, due: &DueStatus) -> HostStatus {
         description: due.description.clone(),
         target_url: origin.map(|origin| format!("{origin}{}", due.path)),
     }
-}
-
-/// Returns true where the host has a status already.
-fn is_same(there: &HostStatus, wanted: &HostStatus) -> bool {
-    let url = |of: &HostStatus| of.target_url.clone().unwrap_or_default();
-    there.state == wanted.state
-        && there.description == wanted.description
-        && url(there) == url(wanted)
 }
 
 /// Notes an attempt.

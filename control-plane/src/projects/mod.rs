@@ -6,6 +6,7 @@
 
 mod changes;
 mod commit_statuses;
+mod deliver;
 mod due_work;
 mod host_access;
 mod poll;

@@ -37,7 +37,7 @@ pub(crate) struct NewStatus {
 }
 
 /// Notes a state. The same one again changes nothing.
-pub(super) async fn put(tx: &mut WriteTx, new: &NewStatus, now_ms: i64) -> Result<(), StoreError> {
+pub(crate) async fn put(tx: &mut WriteTx, new: &NewStatus, now_ms: i64) -> Result<(), StoreError> {
     let done = query(
         "INSERT INTO commit_statuses (project, revision, context, number, version, state, \
          description, path, changed_ms, due_ms) VALUES ($1, $2, $3, $4, 1, $5, $6, $7, $8, $8) \
@@ -196,7 +196,7 @@ pub(crate) async fn pause_group(
     until_ms: i64,
 ) -> Result<(), StoreError> {
     query(
-        "UPDATE host_calls SET next_ms = CASE WHEN next_ms < $1 THEN $1 ELSE next_ms END \
+        "UPDATE host_calls SET next_ms = CASE WHEN next_ms < $1 THEN CAST($1 AS BIGINT) ELSE next_ms END \
          WHERE call_group = $2",
     )
     .bind(until_ms)
@@ -214,7 +214,7 @@ pub(crate) async fn mark_sent(
 ) -> Result<(), StoreError> {
     query(
         "UPDATE commit_statuses SET sent = $1, attempt = NULL, attempts = 0, error = NULL, hint = NULL, \
-         due_ms = CASE WHEN version > $1 THEN $2 ELSE NULL END \
+         due_ms = CASE WHEN version > $1 THEN CAST($2 AS BIGINT) END \
          WHERE project = $3 AND revision = $4 AND context = $5 AND attempt = $6",
     )
     .bind(of.version)
@@ -326,5 +326,25 @@ pub(crate) async fn delete_before(
         .bind(before_ms)
         .execute(tx)
         .await?;
+    Ok(())
+}
+
+/// Connects a project of a test to a host.
+#[cfg(test)]
+pub(crate) async fn tests_connect(
+    tx: &mut WriteTx,
+    project: &str,
+    group: &str,
+) -> Result<(), StoreError> {
+    query(
+        "INSERT INTO git_connections (project, url, host_kind, credential, sealed, config_path, added_by, \
+         created_ms, poll_ms, next_poll_ms, call_group) \
+         VALUES ($1, '', 'github', 'token', $2, '', '', 0, 0, 0, $3)",
+    )
+    .bind(project)
+    .bind(&b"x"[..])
+    .bind(group)
+    .execute(tx)
+    .await?;
     Ok(())
 }
