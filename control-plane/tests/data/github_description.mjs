@@ -49,8 +49,12 @@ const example = (name, method, status) => {
   const first = Object.values(content.examples)[0];
   return first.$ref ? all.components.examples[first.$ref.split('/').pop()].value : first.value;
 };
+const repository = example('/repos/{owner}/{repo}', 'get', '200');
+// What its schema requires and the example lacks.
+repository.language = null;
+repository.source.language = null;
 fs.writeFileSync(path.join(out, 'examples.json'), JSON.stringify({
-  repository: example('/repos/{owner}/{repo}', 'get', '200'),
+  repository,
   commits: example('/repos/{owner}/{repo}/commits', 'get', '200'),
   status: example('/repos/{owner}/{repo}/statuses/{sha}', 'post', '201'),
   installation: example('/repos/{owner}/{repo}/installation', 'get', '200'),

@@ -14,10 +14,10 @@ use crate::github_host::{Called, Fault, GithubHost, Prism};
 use crate::support::{Harness, Home, LIMIT, ok, refused};
 
 const PATH: &str = "/api/v3/projects/acme%2Fapp/connection";
-const JOB: &str = "ci/russet: main / one";
+pub(crate) const JOB: &str = "ci/russet: main / one";
 const WORKFLOW: &str = "ci/russet: main";
 
-async fn start() -> Harness {
+pub(crate) async fn start() -> Harness {
     let harness = start_in(Home::new(), ManualClock::new()).await;
     harness.class().await;
     harness
@@ -53,7 +53,7 @@ async fn until<T>(harness: &Harness, mut get: impl AsyncFnMut() -> Option<T>) ->
 }
 
 /// Waits until all statuses are sent or given up.
-async fn settled(harness: &Harness) -> ConnectionDetails {
+pub(crate) async fn settled(harness: &Harness) -> ConnectionDetails {
     until(harness, async || {
         let of = details(harness).await;
         of.statuses.iter().all(|of| of.next_ms.is_none()).then_some(of)
@@ -62,7 +62,7 @@ async fn settled(harness: &Harness) -> ConnectionDetails {
 }
 
 /// Pushes a commit, whose job is queued then. Returns the commit.
-async fn push(harness: &Harness, repository: &Repository, count: usize) -> String {
+pub(crate) async fn push(harness: &Harness, repository: &Repository, count: usize) -> String {
     let revision = repository.commit("change");
     repository.push("main");
     poll(harness).await;
@@ -71,14 +71,14 @@ async fn push(harness: &Harness, repository: &Repository, count: usize) -> Strin
 }
 
 /// Runs the job that is queued.
-async fn run(harness: &Harness, token: &str, outcome: Outcome) {
+pub(crate) async fn run(harness: &Harness, token: &str, outcome: Outcome) {
     let mut agent = harness.claim(token).await.expect("a job is queued");
     agent.start_step(0).await;
     agent.end_step(0, 0).await;
     agent.finish(outcome).await;
 }
 
-async fn token(harness: &Harness) -> String {
+pub(crate) async fn token(harness: &Harness) -> String {
     harness.token().await.token.unwrap().expose().to_owned()
 }
 
