@@ -20,7 +20,7 @@ use crate::outgoing::{self, CallError, CheckedResolver};
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Longest time that an attempt may take, which is some calls.
-pub(crate) const MAX_ATTEMPT: Duration = Duration::from_secs(60);
+pub(crate) const MAX_ATTEMPT: Duration = Duration::from_secs(40);
 
 /// Most of an answer that is read, in bytes: a hundred statuses take some 200 kB.
 const MAX_ANSWER_BYTES: usize = 4 << 20;

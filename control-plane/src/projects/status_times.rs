@@ -1,7 +1,7 @@
 //! Times of attempts to send a status. Pure.
 
 /// Time for which a status is the server's that took it, in milliseconds: longer than an attempt may take.
-pub(super) const LEASE_MS: i64 = 90_000;
+pub(super) const LEASE_MS: i64 = 60_000;
 
 /// Pause between calls with one credential, in milliseconds. GitHub asks for a second between calls that change
 /// something, and lets 80 a minute pass

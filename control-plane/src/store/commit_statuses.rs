@@ -99,10 +99,11 @@ pub(crate) struct DueStatus {
 /// Returns the time at which the next state is due.
 pub(crate) async fn next_due(conn: &mut Conn) -> Result<Option<i64>, StoreError> {
     let row = query(
-        "SELECT min(CASE WHEN h.next_ms > s.due_ms THEN h.next_ms ELSE s.due_ms END) AS next \
-         FROM commit_statuses AS s JOIN git_connections AS c ON c.project = s.project \
+        "SELECT min(CASE WHEN n.from_ms > n.due_ms THEN n.from_ms ELSE n.due_ms END) AS next \
+         FROM (SELECT s.due_ms, (SELECT coalesce(h.next_ms, 0) FROM git_connections AS c \
          LEFT JOIN host_calls AS h ON h.call_group = c.call_group \
-         WHERE s.due_ms IS NOT NULL AND c.call_group IS NOT NULL",
+         WHERE c.project = s.project AND c.call_group IS NOT NULL) AS from_ms \
+         FROM commit_statuses AS s WHERE s.due_ms IS NOT NULL) AS n WHERE n.from_ms IS NOT NULL",
     )
     .fetch_one(conn)
     .await?;
@@ -117,11 +118,12 @@ pub(crate) async fn take_due(
     attempt: &str,
 ) -> Result<Option<DueStatus>, StoreError> {
     let row = query(
-        "SELECT s.project, s.revision, s.context, s.attempt, c.call_group FROM commit_statuses AS s \
-         JOIN git_connections AS c ON c.project = s.project \
-         LEFT JOIN host_calls AS h ON h.call_group = c.call_group \
-         WHERE s.due_ms <= $1 AND c.call_group IS NOT NULL AND coalesce(h.next_ms, 0) <= $1 \
-         ORDER BY CASE s.state WHEN 'pending' THEN 1 ELSE 0 END, s.due_ms LIMIT 1",
+        "SELECT n.project, n.revision, n.context, n.attempt, n.call_group FROM (SELECT s.project, \
+         s.revision, s.context, s.attempt, s.state, s.due_ms, (SELECT c.call_group \
+         FROM git_connections AS c WHERE c.project = s.project) AS call_group \
+         FROM commit_statuses AS s WHERE s.due_ms <= $1) AS n WHERE n.call_group IS NOT NULL \
+         AND coalesce((SELECT h.next_ms FROM host_calls AS h WHERE h.call_group = n.call_group), 0) <= $1 \
+         ORDER BY CASE n.state WHEN 'pending' THEN 1 ELSE 0 END, n.due_ms LIMIT 1",
     )
     .bind(now_ms)
     .fetch_optional(&mut *tx)

@@ -139,8 +139,14 @@ pub(super) async fn connect(
     let mut tx = app.store.write().await?;
     git_refs::remove_all(&mut tx, &project).await?;
     git_connections::put(&mut tx, &stored).await?;
-    let since_ms = app.clock.wall_ms().saturating_sub(GIVE_UP_AFTER_MS);
-    commit_statuses::send_again(&mut tx, &project, (since_ms, app.clock.wall_ms())).await?;
+    let now_ms = app.clock.wall_ms();
+    match &stored.call_group {
+        Some(_) => {
+            let since_ms = now_ms.saturating_sub(GIVE_UP_AFTER_MS);
+            commit_statuses::send_again(&mut tx, &project, (since_ms, now_ms)).await?;
+        }
+        None => commit_statuses::delete_before(&mut tx, &project, i64::MAX).await?,
+    }
     claim_on_first_use(&app, &mut tx, &project, &stored.item.added_by).await?;
     tx.commit().await?;
     app.git.polls.notify_one();
