@@ -15,7 +15,7 @@ use axum::http::{Method, StatusCode, Uri};
 use serde_json::{Value, json};
 
 use crate::support::command_line::CommandLine;
-use crate::support::{Agent, CLASS, Server, test_dir, wait_for, wait_for_within};
+use crate::support::{Agent, AgentOptions, CLASS, Server, test_dir, wait_for, wait_for_within};
 
 /// A host with as much of GitHub's API as a server needs.
 #[derive(Clone, Default)]
@@ -128,6 +128,7 @@ fn a_push_is_pending_and_then_green_at_its_commit_whoever_is_away_meanwhile() {
         "--allow-git-to",
         "127.0.0.1",
     ]);
+    let class_token = server.admin.class_token(CLASS);
     let dir = test_dir();
     make_repository(dir.path());
     std::fs::write(dir.path().join("token"), server.admin.token()).unwrap();
@@ -149,7 +150,7 @@ fn a_push_is_pending_and_then_green_at_its_commit_whoever_is_away_meanwhile() {
     assert_eq!(host.heard()[of_job], ["pending: Queued"]);
 
     host.set_away(true);
-    let _agent = Agent::start(&server);
+    let _agent = Agent::start_at(server.url(), &class_token, &AgentOptions::default());
     wait_for("the end of the job, of which the host does not hear", || {
         let text = show(&server);
         (text.contains("success: Succeeded") && text.contains("503")).then_some(())
