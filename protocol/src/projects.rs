@@ -25,9 +25,11 @@ pub enum HostKind {
     Git,
     /// GitHub, GitHub Enterprise Server, or what has the same API.
     Github,
+    /// Gitea or Forgejo.
+    Gitea,
 }
 
-named!(HostKind: Git = "git", Github = "github");
+named!(HostKind: Git = "git", Github = "github", Gitea = "gitea");
 
 /// Things whose states a project reports to its host, at the commit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

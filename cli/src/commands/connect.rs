@@ -80,6 +80,8 @@ enum HostName {
     Git,
     /// GitHub, or GitHub Enterprise
     Github,
+    /// Gitea or Forgejo
+    Gitea,
 }
 
 impl From<HostName> for HostKind {
@@ -87,6 +89,7 @@ impl From<HostName> for HostKind {
         match name {
             HostName::Git => Self::Git,
             HostName::Github => Self::Github,
+            HostName::Gitea => Self::Gitea,
         }
     }
 }
@@ -309,6 +312,7 @@ fn host_text(item: &ConnectionItem) -> &'static str {
     match item.host_kind {
         HostKind::Git => "",
         HostKind::Github => " (GitHub)",
+        HostKind::Gitea => " (Gitea)",
     }
 }
 

@@ -74,12 +74,13 @@ impl HostAccess {
     }
 
     /// Returns the header that proves who calls.
-    pub(super) async fn bearer(
+    pub(super) async fn proof(
         &self,
         room: &HostRoom,
     ) -> Result<Option<(&'static str, Secret)>, HostError> {
         let token = self.token(room).await?;
-        Ok(Some(("authorization", Secret::new(format!("Bearer {}", token.expose())))))
+        let word = if self.kind == HostKind::Gitea { "token" } else { "Bearer" };
+        Ok(Some(("authorization", Secret::new(format!("{word} {}", token.expose())))))
     }
 
     /// Forgets a token of an App that was refused. Returns false where there is none that could be new.

@@ -59,6 +59,7 @@ fn usual(kind: HostKind, remote: &RemoteUrl) -> Result<String, ApiUrlError> {
             format!("https://api.{}", remote.host.trim_start_matches("www."))
         }
         HostKind::Github => format!("{origin}/api/v3"),
+        HostKind::Gitea => format!("{origin}/api/v1"),
         HostKind::Git => origin,
     })
 }

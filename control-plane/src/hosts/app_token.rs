@@ -7,10 +7,11 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::answer::HostAnswer;
+use super::answers::{host_of, read_json};
 use super::app_key::AppKey;
 use super::client::{HostCall, HostRoom};
 use super::error::HostError;
-use super::github_call::{HEADERS, host_of, read_json};
+use super::headers::GITHUB;
 
 #[derive(Deserialize)]
 struct Installation {
@@ -68,7 +69,7 @@ async fn call(
     let proof = of.key.prove(room.now_ms() / 1_000)?;
     let proof = Secret::new(format!("Bearer {}", proof.expose()));
     let proof = Some(("authorization", proof));
-    room.call(HostCall { method, url, headers: &HEADERS, proof, body }).await.inspect_err(|_| {
+    room.call(HostCall { method, url, headers: &GITHUB, proof, body }).await.inspect_err(|_| {
         tracing::debug!(host = host_of(of.api), name, "a call of a GitHub App failed");
     })
 }

@@ -5,7 +5,7 @@ use russet_protocol::projects::HostKind;
 use super::access::{HostAccess, HostStatus};
 use super::client::HostRoom;
 use super::error::HostError;
-use super::github;
+use super::{gitea, github, statuses};
 
 /// Sets a status at a commit.
 pub(crate) async fn set_status(
@@ -16,7 +16,9 @@ pub(crate) async fn set_status(
 ) -> Result<(), HostError> {
     match of.kind {
         HostKind::Git => Ok(()),
-        HostKind::Github => github::set_status(room, of, revision, status).await,
+        HostKind::Github | HostKind::Gitea => {
+            statuses::set_status(room, of, revision, status).await
+        }
     }
 }
 
@@ -29,7 +31,9 @@ pub(crate) async fn newest_status(
 ) -> Result<Option<HostStatus>, HostError> {
     match of.kind {
         HostKind::Git => Ok(None),
-        HostKind::Github => github::newest_status(room, of, revision, context).await,
+        HostKind::Github | HostKind::Gitea => {
+            statuses::newest_status(room, of, revision, context).await
+        }
     }
 }
 
@@ -45,5 +49,6 @@ pub(crate) async fn check_access(
     match of.kind {
         HostKind::Git => Ok(Vec::new()),
         HostKind::Github => github::check(room, of).await,
+        HostKind::Gitea => gitea::check(room, of).await,
     }
 }

@@ -6,7 +6,7 @@ use russet_protocol::projects::HostKind;
 use super::api_url::{ApiUrlError, is_github_cloud, web_origin};
 use super::client::{HostCall, HostRoom};
 use super::error::HostError;
-use super::github_call::HEADERS;
+use super::headers::{GITHUB, PLAIN};
 use crate::git::{RemoteUrl, Transport};
 
 /// The kind of a host was not found.
@@ -16,6 +16,13 @@ pub(crate) enum FindError {
     Url(#[from] ApiUrlError),
     #[error("the host could not be asked what it is: {0}")]
     Host(#[from] HostError),
+}
+
+/// Version of a host, as Gitea says it.
+#[derive(serde::Deserialize)]
+struct Version {
+    #[serde(rename = "version")]
+    _text: String,
 }
 
 /// Returns the kind of a host. GitHub's own are known; others are asked, over http or https alone.
@@ -29,9 +36,17 @@ pub(crate) async fn find_kind(room: &HostRoom, remote: &RemoteUrl) -> Result<Hos
     let origin = web_origin(remote)?;
     // GitHub Enterprise Server says its version here, to anybody unless it is private.
     let url = format!("{origin}/api/v3/meta");
-    let call = HostCall { method: Method::GET, url, headers: &HEADERS, proof: None, body: None };
+    let call = HostCall { method: Method::GET, url, headers: &GITHUB, proof: None, body: None };
     let answer = room.call(call).await?;
     let is_github = answer.headers.contains_key("x-github-request-id")
         || answer.headers.contains_key("x-github-enterprise-version");
-    Ok(if is_github { HostKind::Github } else { HostKind::Git })
+    if is_github {
+        return Ok(HostKind::Github);
+    }
+    // So do Gitea and Forgejo.
+    let url = format!("{origin}/api/v1/version");
+    let call = HostCall { method: Method::GET, url, headers: &PLAIN, proof: None, body: None };
+    let answer = room.call(call).await?;
+    let is_gitea = answer.status == 200 && serde_json::from_slice::<Version>(&answer.body).is_ok();
+    Ok(if is_gitea { HostKind::Gitea } else { HostKind::Git })
 }

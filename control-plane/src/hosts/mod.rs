@@ -7,6 +7,7 @@
 
 mod access;
 mod answer;
+mod answers;
 mod api_url;
 mod app_key;
 mod app_token;
@@ -14,8 +15,11 @@ mod calls;
 mod client;
 mod error;
 mod find;
+mod gitea;
 mod github;
-mod github_call;
+mod headers;
+mod repository_call;
+mod statuses;
 mod tokens;
 
 pub(crate) use access::{ApiCredential, HostAccess, HostStatus};

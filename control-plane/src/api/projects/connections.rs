@@ -169,7 +169,7 @@ async fn choose_host(
             bad(format!("{error}; check the address, or name its kind: --host github, --host git"))
         })?,
     };
-    if kind == HostKind::Git && wish.github_app.is_some() {
+    if kind != HostKind::Github && wish.github_app.is_some() {
         return Err(bad("a GitHub App is for repositories at GitHub: --host github".to_owned()));
     }
     if kind == HostKind::Git && wish.api_url.is_some() {

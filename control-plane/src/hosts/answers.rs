@@ -1,14 +1,10 @@
-//! Form of GitHub's answers, and headers of calls to it.
+//! Form of hosts' answers.
 
 use serde::de::DeserializeOwned;
 
 use super::answer::HostAnswer;
 use super::client::HostRoom;
 use super::error::HostError;
-
-/// Headers of each call (<https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api>).
-pub(super) const HEADERS: [(&str, &str); 2] =
-    [("accept", "application/vnd.github+json"), ("x-github-api-version", "2022-11-28")];
 
 /// Returns the host of an API's address, for messages.
 pub(super) fn host_of(api: &str) -> &str {
