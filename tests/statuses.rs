@@ -79,7 +79,9 @@ async fn answer(
         );
     }
     if method == Method::POST {
-        statuses.push(serde_json::from_slice(&body).unwrap());
+        let mut status: Value = serde_json::from_slice(&body).unwrap();
+        status["id"] = json!(statuses.len() + 1);
+        statuses.push(status);
         return (StatusCode::CREATED, axum::Json(json!({})));
     }
     (StatusCode::OK, axum::Json(json!({})))

@@ -161,12 +161,12 @@ fn status_hint(status: u16) -> Option<&'static str> {
              russet project add URL --git-token-file -"
         }
         403 => {
-            "a fine-grained token takes the permission \"Commit statuses: write\", a classic one the \
-             scope repo:status, and its owner has to be allowed to push"
+            "a fine-grained token of GitHub takes the permission \"Commit statuses: write\", a classic one \
+             the scope repo:status, one of Gitea write:repository; its owner has to be allowed to push"
         }
         404 => {
-            "check the repository's address, and that the token reaches it with \"Commit statuses: \
-             write\": hosts answer so too where a token may not see something"
+            "check the repository's address, and that the token reaches it and may write statuses: hosts \
+             answer so too where a token may not see something"
         }
         422 => "the host does not take it: the commit may be gone from the repository",
         _ => return None,

@@ -18,6 +18,26 @@ pub(crate) enum FindError {
     Host(#[from] HostError),
 }
 
+impl FindError {
+    /// Returns the next step.
+    pub(crate) fn hint(&self) -> String {
+        let named = "name its kind: --host github, --host gitea, --host git";
+        match self {
+            Self::Host(HostError::Address(_)) => {
+                format!(
+                    "start the server with --allow-git-to ADDRESS/BITS if that is meant, or {named}"
+                )
+            }
+            Self::Host(HostError::Unreachable { why, .. }) if why.contains("of this machine") => {
+                format!(
+                    "start the server with --allow-git-to ADDRESS/BITS if that is meant, or {named}"
+                )
+            }
+            Self::Url(_) | Self::Host(_) => format!("check the address, or {named}"),
+        }
+    }
+}
+
 /// Version of a host, as Gitea says it.
 #[derive(serde::Deserialize)]
 struct Version {

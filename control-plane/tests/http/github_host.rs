@@ -54,6 +54,7 @@ struct Kept {
     /// Tokens that are taken; empty: all.
     tokens: Vec<String>,
     lacks_statuses: bool,
+    is_gitea: bool,
 }
 
 /// A running host.
@@ -94,6 +95,11 @@ impl GithubHost {
         self.with(|kept| kept.lacks_statuses = true);
     }
 
+    /// Speaks as Gitea does, below `/api/v1`.
+    pub(crate) fn be_gitea(&self) {
+        self.with(|kept| kept.is_gitea = true);
+    }
+
     pub(crate) fn calls(&self) -> Vec<Called> {
         self.with(|kept| kept.calls.clone())
     }
@@ -104,7 +110,7 @@ impl GithubHost {
         let is_it = |of: &&Value| of["context"] == context;
         let words = |of: &Value| {
             let word = |name: &str| of[name].as_str().unwrap_or_default().to_owned();
-            format!("{}: {}", word("state"), word("description"))
+            format!("{}{}: {}", word("state"), word("status"), word("description"))
         };
         statuses.iter().filter(is_it).map(words).collect()
     }
@@ -144,7 +150,16 @@ async fn serve(
         Some(Fault::Hang { is_done: false }) => return hang(),
         _ => {}
     }
-    let (status, body) = answer_of(&mut kept, &called);
+    let (status, body) = if kept.is_gitea {
+        gitea_answer(&mut kept, &called)
+    } else {
+        answer_of(&mut kept, &called)
+    };
+    if kept.is_gitea && fault.is_none() {
+        let response =
+            Response::builder().status(status).header("content-type", "application/json");
+        return response.body(Body::from(body.to_string())).unwrap();
+    }
     match fault {
         Some(Fault::DoneThenCut) => cut(),
         Some(Fault::Hang { .. }) => hang(),
@@ -225,10 +240,41 @@ fn answer_of(kept: &mut Kept, call: &Called) -> (u16, Value) {
             }
             status["target_url"] = call.body["target_url"].clone();
             status["sha"] = json!(revision);
+            status["id"] = json!(kept.statuses.len() + 1);
             kept.statuses.push(status.clone());
             (201, status)
         }
         _ => (404, said("Not Found")),
+    }
+}
+
+/// Does a call as Gitea 1.23 does.
+fn gitea_answer(kept: &mut Kept, call: &Called) -> (u16, Value) {
+    let Some(path) = call.path.strip_prefix("/api/v1/") else { return (404, json!({})) };
+    let is_known = ["token token-1", "Bearer token-1"].contains(&&*call.authorization);
+    let parts: Vec<&str> = path.split('/').collect();
+    match (call.method.as_str(), parts.as_slice()) {
+        ("GET", ["version"]) => (200, json!({"version": "1.23.0"})),
+        _ if !is_known => (401, json!({"message": "token is required", "url": "/api/swagger"})),
+        ("GET", ["repos", _, _]) => {
+            (200, json!({"id": 1, "permissions": {"admin": false, "push": true, "pull": true}}))
+        }
+        ("GET", ["repos", _, _, "commits"]) => (200, json!([])),
+        ("GET", ["repos", _, _, "commits", revision, "statuses"]) => {
+            // To the second, the newest first: here all in one.
+            let of = kept.statuses.iter().filter(|of| of["sha"] == **revision);
+            (200, of.cloned().collect())
+        }
+        ("POST", ["repos", _, _, "statuses", revision]) => {
+            let mut status = json!({"id": kept.statuses.len() + 1, "sha": revision});
+            for name in ["context", "description", "target_url"] {
+                status[name] = call.body[name].clone();
+            }
+            status["status"] = call.body["state"].clone();
+            kept.statuses.push(status.clone());
+            (201, status)
+        }
+        _ => (404, json!({"message": "Not Found"})),
     }
 }
 
@@ -278,8 +324,9 @@ impl Drop for Prism {
     }
 }
 
+/// Returns the folder of what npm has about hosts; a test without it is listed as skipped.
 #[track_caller]
-fn description_folder() -> Option<PathBuf> {
+pub(crate) fn description_folder() -> Option<PathBuf> {
     let cache = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));

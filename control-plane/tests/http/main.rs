@@ -30,6 +30,7 @@ mod forms;
 mod git_projects;
 mod git_projects_ssh;
 mod git_remote;
+mod gitea;
 mod github_app;
 mod github_host;
 mod health;

@@ -165,9 +165,9 @@ async fn choose_host(
     let kind = match wish.host_kind {
         Some(kind) => kind,
         None if wish.github_app.is_some() => HostKind::Github,
-        None => find_kind(&app.hosts, url).await.map_err(|error| {
-            bad(format!("{error}; check the address, or name its kind: --host github, --host git"))
-        })?,
+        None => find_kind(&app.hosts, url)
+            .await
+            .map_err(|error| bad(format!("{error}; {}", error.hint())))?,
     };
     if kind != HostKind::Github && wish.github_app.is_some() {
         return Err(bad("a GitHub App is for repositories at GitHub: --host github".to_owned()));
