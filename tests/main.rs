@@ -74,6 +74,7 @@ mod several_servers;
 mod slots;
 mod splitting;
 mod ssh_rerun;
+mod statuses;
 mod storage;
 mod tls;
 mod update;

@@ -19,6 +19,7 @@ use crate::clock::{Clock, SystemClock, millis};
 use crate::credentials::TokenHash;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::git::GitRoom;
+use crate::hosts::HostRoom;
 use crate::kept_caches;
 use crate::limits::raise_open_files;
 use crate::listen::Gate;
@@ -142,6 +143,7 @@ impl Server {
         let releases = settings.releases.unwrap_or_else(|| settings.data_dir.join("releases"));
         let (close, closing) = watch::channel(false);
         let attendance = Attendance::since(clock.wall_ms());
+        let hosts = HostRoom::new(&settings.git, Arc::clone(&clock));
         let named = tls
             .as_ref()
             .filter(|_| settings.listen.port() != 0)
@@ -192,6 +194,7 @@ impl Server {
             ssh_hold: settings.ssh_hold,
             peer_url: settings.peer_url.map(|url| url.trim_end_matches('/').into()),
             tunnels: Tunnels::default(),
+            hosts,
             git: GitRoom::new(&settings.data_dir, settings.git),
             closing,
         });
@@ -270,6 +273,8 @@ impl Server {
         let own = app.clone();
         let polls = tokio::spawn(projects::run_due_work::<projects::Polls>(app.clone()));
         let builds = tokio::spawn(projects::run_due_work::<api::Builds>(app.clone()));
+        let statuses =
+            tokio::spawn(projects::run_due_work::<projects::CommitStatuses>(app.clone()));
         let keeper = tokio::spawn(keeping::run_keeper(app.clone()));
         let renewal =
             app.tls.clone().map(|tls| tokio::spawn(run_renewal(tls, Arc::clone(&app.clock))));
@@ -316,7 +321,7 @@ impl Server {
         presence.abort();
         others.abort();
         // Their children are ended with them, before the data directory is anybody else's.
-        for work in [polls, builds] {
+        for work in [polls, builds, statuses] {
             work.abort();
             drop(work.await);
         }

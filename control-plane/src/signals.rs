@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::waiting_claims::Lines;
 use crate::wakes::{Outbox, Wakes};
@@ -95,6 +95,8 @@ pub(crate) struct Bus {
     pub(crate) leases: Signals,
     /// One name, [`TO_DELIVER`]: there is a message for people's tools.
     pub(crate) messages: Signals,
+    /// Wakes the one who sends states to hosts.
+    pub(crate) statuses: Arc<Notify>,
     /// Wake-ups that other servers are to be told.
     pub(crate) outbox: Outbox,
 }
@@ -109,6 +111,7 @@ impl Default for Bus {
             people: Signals::default(),
             leases: Signals::default(),
             messages: Signals::default(),
+            statuses: Arc::default(),
             outbox,
         }
     }
@@ -131,6 +134,9 @@ impl Bus {
         }
         if wakes.has_message {
             self.messages.wake(TO_DELIVER);
+        }
+        if wakes.has_status {
+            self.statuses.notify_one();
         }
         wakes
     }

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::credentials::TokenHash;
 use crate::git::GitRoom;
 use crate::health::Health;
+use crate::hosts::HostRoom;
 use crate::listen::Gate;
 use crate::mail::MailServer;
 use crate::meters::{HttpMeters, SignInMeters};
@@ -130,6 +131,8 @@ pub(crate) struct Parts {
     pub(crate) peer_url: Option<Arc<str>>,
     /// Connections of SSH that this server joins.
     pub(crate) tunnels: Tunnels,
+    /// Calls to hosts of repositories.
+    pub(crate) hosts: HostRoom,
     /// Work with Git remotes.
     pub(crate) git: GitRoom,
     /// Becomes true when the server is to stop: calls that wait give up.

@@ -30,6 +30,8 @@ pub(crate) struct Wakes {
     pub(crate) people: BTreeSet<String>,
     /// There is one more lease to watch. Not told to others: each server watches them all.
     pub(crate) has_lease: bool,
+    /// There is a state to send to a host. Not told to others: this server sends it.
+    pub(crate) has_status: bool,
     /// There is a message to deliver. Not told to others: this server delivers it.
     pub(crate) has_message: bool,
 }
@@ -171,6 +173,7 @@ mod tests {
             people: ["u".to_owned()].into(),
             has_lease: false,
             has_message: false,
+            has_status: false,
         }
     }
 

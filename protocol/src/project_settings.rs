@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::projects::ReportedStatuses;
+
 /// `GET` and `PUT /api/v3/projects/{project}/settings`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -12,6 +14,10 @@ pub struct ProjectSettings {
     /// Cancel the earlier pipelines of a branch when a later one is submitted.
     #[serde(default)]
     pub auto_cancel: bool,
+    /// Things whose states are reported to the repository's host, at the commit. None in a change: as
+    /// before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statuses: Option<ReportedStatuses>,
 }
 
 /// Beginning of what stands for the one who canceled a pipeline where a later one did, as
@@ -30,6 +36,6 @@ fn usual_branch() -> String {
 
 impl Default for ProjectSettings {
     fn default() -> Self {
-        Self { default_branch: usual_branch(), auto_cancel: false }
+        Self { default_branch: usual_branch(), auto_cancel: false, statuses: None }
     }
 }

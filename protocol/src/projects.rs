@@ -23,9 +23,48 @@ pub enum HostKind {
     /// Any: it is known by nothing but git.
     #[default]
     Git,
+    /// GitHub, GitHub Enterprise Server, or what has the same API.
+    Github,
+    /// Gitea or Forgejo.
+    Gitea,
 }
 
-named!(HostKind: Git = "git");
+named!(HostKind: Git = "git", Github = "github", Gitea = "gitea");
+
+/// Things whose states a project reports to its host, at the commit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ReportedStatuses {
+    /// None.
+    Off,
+    /// Workflows.
+    Workflows,
+    /// Jobs.
+    Jobs,
+    /// Workflows and jobs.
+    #[default]
+    Both,
+}
+
+named!(ReportedStatuses: Off = "off", Workflows = "workflows", Jobs = "jobs", Both = "both");
+
+/// State of a commit, as hosts have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum CommitState {
+    /// It has not ended.
+    Pending,
+    /// It succeeded.
+    Success,
+    /// It failed.
+    Failure,
+    /// It ended without a result: canceled, not allowed, or failed with its infrastructure.
+    Error,
+}
+
+named!(CommitState: Pending = "pending", Success = "success", Failure = "failure", Error = "error");
 
 /// Credential of a remote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,9 +78,21 @@ pub enum CredentialKind {
     Token,
     /// An SSH key that the server made.
     DeployKey,
+    /// A GitHub App that is installed on the repository.
+    GithubApp,
 }
 
-named!(CredentialKind: None = "none", Token = "token", DeployKey = "deploy_key");
+named!(CredentialKind: None = "none", Token = "token", DeployKey = "deploy_key", GithubApp = "github_app");
+
+/// GitHub App that is installed on a repository.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct GithubApp {
+    /// Its App ID or client ID.
+    pub id: String,
+    /// Its private key, as the PEM file that GitHub gives out.
+    pub private_key: Secret,
+}
 
 /// `PUT /api/v3/projects/{project}/connection`: connects a project to a Git remote, or says anew how.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -49,9 +100,15 @@ named!(CredentialKind: None = "none", Token = "token", DeployKey = "deploy_key")
 pub struct ConnectProject {
     /// Address of the repository: `https://…`, `ssh://…` or `git@host:path`.
     pub url: String,
-    /// Software of its host.
-    #[serde(default)]
-    pub host_kind: HostKind,
+    /// Software of its host; none: it is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_kind: Option<HostKind>,
+    /// Address of the host's API, where it does not follow from that of the repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_url: Option<String>,
+    /// GitHub App, in place of a token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub github_app: Option<GithubApp>,
     /// Token that may read the repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Secret>,
@@ -99,6 +156,12 @@ pub struct ConnectionItem {
     pub url: String,
     /// Software of the host.
     pub host_kind: HostKind,
+    /// Address of the host's API, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_url: Option<String>,
+    /// Findings about the credential, in the answer to a new connection alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Credential; its secret part is never shown.
     pub credential: CredentialKind,
     /// Public part of the deploy key, for the repository's host.
@@ -199,4 +262,34 @@ pub struct ConnectionDetails {
     pub connection: ConnectionItem,
     /// The newest triggers, the last one first.
     pub triggers: Vec<TriggerItem>,
+    /// The newest statuses at commits, the last one first.
+    #[serde(default)]
+    pub statuses: Vec<CommitStatusItem>,
+}
+
+/// Status at a commit.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CommitStatusItem {
+    /// The commit.
+    pub revision: String,
+    /// Name of the status at the host.
+    pub context: String,
+    /// State that the host is to have.
+    pub state: CommitState,
+    /// Words about it.
+    pub description: String,
+    /// Set where the host has it.
+    pub is_sent: bool,
+    /// Time of the last change, in milliseconds since 1970.
+    pub changed_ms: u64,
+    /// Time of the next attempt; none: there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_ms: Option<u64>,
+    /// Reason why the host does not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Next step then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use russet_protocol::projects::{
-    BuildProject, ConnectProject, ConnectionDetails, ConnectionItem, CredentialKind, HostKind,
-    PollItem, TriggerItem, TriggerState,
+    BuildProject, CommitStatusItem, ConnectProject, ConnectionDetails, ConnectionItem,
+    CredentialKind, GithubApp, HostKind, PollItem, TriggerItem, TriggerState,
 };
 use russet_protocol::secret::Secret;
 
 use super::confirm::YesArgs;
-use super::secret_input::read_secret_line;
+use super::secret_input::{read_secret_line, read_secret_text};
 use super::{OutputArgs, values};
 use crate::client::ConnectionArgs;
 use crate::error::{CliError, Result};
@@ -23,7 +23,7 @@ use crate::render::{self, Format, numbers, plain, table::Table};
 pub(crate) enum ConnectCommand {
     /// Connect a project to a Git remote: what is pushed there is built from then on
     #[command(
-        after_help = "Examples:\n  russet project add https://github.com/acme/app --git-token-file token.txt\n  russet project add git@git.example.com:acme/app.git --deploy-key\n  russet project add https://git.example.com/app.git --name acme/app --poll 5m"
+        after_help = "Examples:\n  russet project add https://github.com/acme/app --git-token-file token.txt\n  russet project add https://github.com/acme/app --github-app 123456 --github-app-key app.private-key.pem\n  russet project add git@git.example.com:acme/app.git --deploy-key\n  russet project add https://git.example.com/app.git --name acme/app --poll 5m"
     )]
     Add(AddArgs),
     /// List the projects that are connected to a Git remote
@@ -73,6 +73,27 @@ pub(crate) enum ConnectCommand {
     },
 }
 
+/// Software of a host.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum HostName {
+    /// Any, known by nothing but git
+    Git,
+    /// GitHub, or GitHub Enterprise
+    Github,
+    /// Gitea or Forgejo
+    Gitea,
+}
+
+impl From<HostName> for HostKind {
+    fn from(name: HostName) -> Self {
+        match name {
+            HostName::Git => Self::Git,
+            HostName::Github => Self::Github,
+            HostName::Gitea => Self::Gitea,
+        }
+    }
+}
+
 /// Options of a connection.
 #[derive(clap::Args, Debug)]
 pub(crate) struct AddArgs {
@@ -83,7 +104,7 @@ pub(crate) struct AddArgs {
     #[arg(long, value_name = "PROJECT")]
     name: Option<String>,
     /// A file with a token that may read the repository, for https; `-` is standard input
-    #[arg(long, value_name = "FILE", conflicts_with = "deploy_key")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["deploy_key", "github_app"])]
     git_token_file: Option<PathBuf>,
     /// User that goes with the token, for hosts that look at it
     #[arg(long, value_name = "NAME", requires = "git_token_file")]
@@ -91,6 +112,18 @@ pub(crate) struct AddArgs {
     /// Make an SSH key for the repository, and print its public part
     #[arg(long)]
     deploy_key: bool,
+    /// App ID or client ID of a GitHub App that is installed on the repository
+    #[arg(long, value_name = "ID", requires = "github_app_key", conflicts_with = "deploy_key")]
+    github_app: Option<String>,
+    /// A file with the App's private key, in PEM; `-` is standard input
+    #[arg(long, value_name = "FILE", requires = "github_app")]
+    github_app_key: Option<PathBuf>,
+    /// Software of the host [default: it is asked]
+    #[arg(long, value_name = "KIND")]
+    host: Option<HostName>,
+    /// Address of the host's API, where it is not the usual one
+    #[arg(long, value_name = "URL")]
+    api_url: Option<String>,
     /// Interval in which the remote is asked what changed
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = values::parse_duration)]
     poll: Duration,
@@ -155,9 +188,16 @@ async fn add(args: AddArgs) -> Result<Exit> {
     })?;
     let token: Option<Secret> =
         args.git_token_file.as_deref().map(|file| read_secret_line(file, "token")).transpose()?;
+    let key = args.github_app_key.as_deref().map(|file| read_secret_text(file, "private key"));
+    let github_app = args
+        .github_app
+        .zip(key.transpose()?)
+        .map(|(id, private_key)| GithubApp { id, private_key });
     let wish = ConnectProject {
         url: args.remote,
-        host_kind: HostKind::Git,
+        host_kind: args.host.map(HostKind::from),
+        api_url: args.api_url,
+        github_app,
         token,
         user: args.git_user,
         deploy_key: args.deploy_key,
@@ -169,7 +209,11 @@ async fn add(args: AddArgs) -> Result<Exit> {
         Format::Json => render::print_json(&item)?,
         Format::Text => {
             let shown = plain(&item.project);
-            let mut text = format!("{shown} is connected to {}.\n", plain(&item.url));
+            let mut text =
+                format!("{shown} is connected to {}{}.\n", plain(&item.url), host_text(&item));
+            for note in &item.notes {
+                text.push_str(&format!("note: {}\n", plain(note)));
+            }
             if let Some(key) = &item.public_key {
                 text.push_str(&format!(
                     "Add this key to the repository, to read it (a deploy key):\n\n{}\n\n",
@@ -211,9 +255,10 @@ fn details_text(of: &ConnectionDetails) -> String {
         CredentialKind::None => "none",
         CredentialKind::Token => "a token",
         CredentialKind::DeployKey => "a deploy key",
+        CredentialKind::GithubApp => "a GitHub App",
     };
     let mut lines = vec![
-        format!("{}: {}", plain(&item.project), plain(&item.url)),
+        format!("{}: {}{}", plain(&item.project), plain(&item.url), host_text(item)),
         format!("credential: {credential}"),
         format!("configuration: {}", plain(&item.config_path)),
         format!(
@@ -258,6 +303,52 @@ fn details_text(of: &ConnectionDetails) -> String {
     }
     if !text.ends_with('\n') {
         text.push('\n');
+    }
+    text.push_str(&statuses_text(&of.statuses));
+    text
+}
+
+fn host_text(item: &ConnectionItem) -> &'static str {
+    match item.host_kind {
+        HostKind::Git => "",
+        HostKind::Github => " (GitHub)",
+        HostKind::Gitea => " (Gitea)",
+    }
+}
+
+/// Returns the newest statuses at commits, with what keeps the host from having them.
+fn statuses_text(statuses: &[CommitStatusItem]) -> String {
+    if statuses.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&["CHANGED", "COMMIT", "STATUS", "STATE", "SENT"]);
+    for status in statuses {
+        let sent = match (status.is_sent, status.next_ms) {
+            (true, _) => "yes".to_owned(),
+            (false, Some(at)) if status.error.is_some() => {
+                format!("again {}", numbers::local_time(at))
+            }
+            (false, Some(_)) => "soon".to_owned(),
+            (false, None) => "given up".to_owned(),
+        };
+        table.row([
+            numbers::local_time(status.changed_ms),
+            status.revision.chars().take(10).collect(),
+            status.context.clone(),
+            format!("{}: {}", status.state.as_str(), status.description),
+            sent,
+        ]);
+    }
+    let mut text = format!("\n{}", table.render(""));
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    if let Some(failed) = statuses.iter().find(|status| status.error.is_some()) {
+        let error = failed.error.as_deref().unwrap_or_default();
+        text.push_str(&format!("{}: {}\n", plain(&failed.context), plain(error)));
+        if let Some(hint) = &failed.hint {
+            text.push_str(&format!("hint: {}\n", plain(hint)));
+        }
     }
     text
 }

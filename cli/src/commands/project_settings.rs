@@ -1,6 +1,7 @@
 //! `russet project settings`.
 
 use russet_protocol::project_settings::ProjectSettings;
+use russet_protocol::projects::ReportedStatuses;
 
 use super::OutputArgs;
 use crate::client::ConnectionArgs;
@@ -32,6 +33,9 @@ pub(crate) enum SettingsCommand {
         /// Branch on which no pipeline is canceled by itself
         #[arg(long, value_name = "BRANCH")]
         default_branch: Option<String>,
+        /// Things whose states are told to the repository's host, at the commit
+        #[arg(long, value_enum, value_name = "WHICH")]
+        statuses: Option<Statuses>,
         #[command(flatten)]
         connection: ConnectionArgs,
     },
@@ -46,6 +50,30 @@ pub(crate) enum Switch {
     Off,
 }
 
+/// Things whose states are told to a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Statuses {
+    /// None
+    Off,
+    /// Workflows
+    Workflows,
+    /// Jobs
+    Jobs,
+    /// Workflows and jobs
+    Both,
+}
+
+impl From<Statuses> for ReportedStatuses {
+    fn from(statuses: Statuses) -> Self {
+        match statuses {
+            Statuses::Off => Self::Off,
+            Statuses::Workflows => Self::Workflows,
+            Statuses::Jobs => Self::Jobs,
+            Statuses::Both => Self::Both,
+        }
+    }
+}
+
 /// Runs the command.
 pub(crate) async fn main(command: SettingsCommand) -> Result<Exit> {
     match command {
@@ -56,10 +84,10 @@ pub(crate) async fn main(command: SettingsCommand) -> Result<Exit> {
                 Format::Text => render::print_text(&settings_table(&settings))?,
             }
         }
-        SettingsCommand::Set { project, auto_cancel, default_branch, connection } => {
-            if auto_cancel.is_none() && default_branch.is_none() {
+        SettingsCommand::Set { project, auto_cancel, default_branch, statuses, connection } => {
+            if auto_cancel.is_none() && default_branch.is_none() && statuses.is_none() {
                 return Err(CliError::new(Exit::Usage, "no setting was named")
-                    .hint("name one: --auto-cancel, --default-branch"));
+                    .hint("name one: --auto-cancel, --default-branch, --statuses"));
             }
             let client = connection.connect()?;
             let mut settings = client.project_settings(&project).await?;
@@ -68,6 +96,9 @@ pub(crate) async fn main(command: SettingsCommand) -> Result<Exit> {
             }
             if let Some(branch) = default_branch {
                 settings.default_branch = branch;
+            }
+            if let Some(statuses) = statuses {
+                settings.statuses = Some(statuses.into());
             }
             client.put_project_settings(&project, &settings).await?;
             render::print_text(&settings_table(&settings))?;
@@ -81,5 +112,7 @@ fn settings_table(settings: &ProjectSettings) -> String {
     let switch = if settings.auto_cancel { "on" } else { "off" };
     table.row(["auto-cancel".to_owned(), switch.to_owned()]);
     table.row(["default-branch".to_owned(), plain(&settings.default_branch)]);
+    let statuses = settings.statuses.map(ReportedStatuses::as_str);
+    table.row(["statuses".to_owned(), statuses.unwrap_or("not known to this server").to_owned()]);
     table.render("")
 }

@@ -65,6 +65,11 @@ pub(crate) fn read_secret_line(file: &Path, what: &str) -> Result<Secret> {
     SecretArgs { from: Some(file.to_owned()) }.read(what)
 }
 
+/// Reads a secret of any number of lines from a file; `-` is standard input.
+pub(crate) fn read_secret_text(file: &Path, what: &str) -> Result<Secret> {
+    SecretArgs { from: Some(file.to_owned()) }.read_text(what)
+}
+
 /// Asks for a password at the terminal.
 pub(crate) fn ask_password(what: &str) -> Result<Secret> {
     Ok(Secret::new(ask_secret(what)?.trim_end_matches(['\r', '\n'])))

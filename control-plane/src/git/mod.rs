@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use crate::listen::ProxyRange;
 
+pub(crate) use addresses::{AddressError, choose_address};
 pub(crate) use archive::{PackedSource, SourceNames, pack_source};
 pub(crate) use credential::RemoteCredential;
 pub(crate) use error::GitError;
@@ -31,7 +32,7 @@ pub(crate) use history::HistoryWish;
 pub(crate) use key::{make_deploy_key, show_host_keys};
 pub(crate) use refs::RemoteRefs;
 pub(crate) use remote::{Remote, list_refs};
-pub(crate) use remote_url::{AllowedTransports, RemoteUrl, UrlError};
+pub(crate) use remote_url::{AllowedTransports, RemoteUrl, Transport, UrlError};
 pub(crate) use room::{GitRoom, MAX_PARALLEL};
 pub(crate) use run::GitTalk;
 pub(crate) use tree::{Head, read_config_files, read_head};

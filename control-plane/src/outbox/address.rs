@@ -9,7 +9,6 @@
 use std::net::{IpAddr, SocketAddr};
 
 use reqwest::Url;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 /// Reason why an address is refused.
 #[derive(Debug, thiserror::Error)]
@@ -51,22 +50,17 @@ fn is_link_local(address: IpAddr) -> bool {
     }
 }
 
-/// Resolver of the system, without the addresses that are never called: a name could be theirs.
-#[derive(Debug)]
-pub(super) struct CheckedResolver;
-
-impl Resolve for CheckedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed: Vec<SocketAddr> =
-                found.filter(|address| !is_link_local(address.ip())).collect();
-            if allowed.is_empty() {
-                return Err(AddressError::LinkLocal(name.as_str().to_owned()).into());
-            }
-            Ok(Box::new(allowed.into_iter()) as Addrs)
-        })
+/// Leaves out the addresses of a host that are never called.
+pub(super) fn choose_addresses(
+    host: &str,
+    found: &[SocketAddr],
+) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
+    let is_allowed = |address: &&SocketAddr| !is_link_local(address.ip());
+    let allowed: Vec<SocketAddr> = found.iter().filter(is_allowed).copied().collect();
+    if allowed.is_empty() {
+        return Err(AddressError::LinkLocal(host.to_owned()).into());
     }
+    Ok(allowed)
 }
 
 #[cfg(test)]

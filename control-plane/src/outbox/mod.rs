@@ -18,7 +18,7 @@ use russet_protocol::secret::Secret;
 use serde::{Deserialize, Serialize};
 
 use self::content::Content;
-use crate::outgoing;
+use crate::outgoing::{self, CheckedResolver};
 use crate::secrets::{Owner, Scope};
 use crate::signals::TO_DELIVER;
 use crate::state::App;
@@ -206,7 +206,7 @@ fn client() -> Result<&'static reqwest::Client, DeliveryError> {
         return Ok(client);
     }
     let client = outgoing::client_builder(CALL_TIMEOUT)
-        .dns_resolver(address::CheckedResolver)
+        .dns_resolver(CheckedResolver::new(address::choose_addresses))
         .build()
         .map_err(|error| DeliveryError(russet_text::error_chain(&error)))?;
     Ok(CLIENT.get_or_init(|| client))

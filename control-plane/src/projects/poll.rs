@@ -4,8 +4,8 @@ use tokio::sync::Notify;
 
 use super::changes::{find_changes, triggers_of};
 use super::due_work::DueWork;
+use super::host_access::open_for_git;
 use super::schedule::{POLL_LEASE_MS, next_poll};
-use super::sealed::open_remote;
 use crate::contention;
 use crate::git::{GitError, RemoteRefs, list_refs};
 use crate::state::App;
@@ -62,9 +62,8 @@ async fn list(
 ) -> Result<(RemoteRefs, Option<String>), PollFailure> {
     let settings = &app.git.settings;
     let failed = |error: GitError| (error.to_string(), error.hint().map(str::to_owned));
-    let (remote, _) = open_remote(&app.sealer, settings, of).map_err(|error| {
-        (error.to_string(), Some("connect the project again: russet project add".to_owned()))
-    })?;
+    let opened = open_for_git(app, of).await;
+    let remote = opened.map_err(|error| (error.to_string(), error.hint()))?;
     let scratch = app.git.scratch().map_err(|error| failed(error.into()))?;
     // Closed never.
     let _turn = app.git.turns.acquire().await;

@@ -23,6 +23,16 @@ pub(crate) struct SealedRemote {
     pub(crate) token: Option<Secret>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) private_key: Option<Secret>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) github_app: Option<SealedApp>,
+}
+
+/// GitHub App of a connection.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SealedApp {
+    pub(crate) id: String,
+    /// In PEM.
+    pub(crate) private_key: Secret,
 }
 
 /// A credential cannot be used.

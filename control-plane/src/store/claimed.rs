@@ -39,6 +39,8 @@ pub(crate) struct Claimed {
     pub(crate) branch: Option<String>,
     pub(crate) tag: Option<String>,
     pub(crate) from_fork: bool,
+    /// Set where states of its pipeline are reported to the repository's host.
+    pub(crate) is_reported: bool,
     /// Index among the tasks of its run, from 0.
     pub(crate) node_index: u32,
     pub(crate) node_total: u32,
@@ -61,6 +63,7 @@ pub(super) fn claimed_from_row(row: &Row) -> Result<Claimed, StoreError> {
         branch: row.try_get("branch")?,
         tag: row.try_get("tag")?,
         from_fork: row.try_get("from_fork")?,
+        is_reported: row.try_get("reports")?,
         node_index: ordinal.checked_rem(node_total).unwrap_or_default(),
         node_total,
         queued_ms: row.try_get("queued_ms")?,

@@ -14,7 +14,8 @@ use super::rows::{parse, to_json};
 use super::sql::query;
 use super::tokens::KnownToken;
 use super::{
-    Conn, StoreError, WriteTx, allocations, jobs, line, postgres, runners, tasks, workflows,
+    Conn, StoreError, WriteTx, allocations, jobs, line, postgres, reports, runners, tasks,
+    workflows,
 };
 use crate::credentials::TokenHash;
 
@@ -71,7 +72,11 @@ pub(crate) async fn take_first(
         Driver::Sqlite(_) => take_in_steps(tx, claim).await?,
         Driver::Postgres(_) => take_at_once(tx, claim).await?,
     };
-    if taken.is_some() {
+    if let Some((claimed, _)) = &taken {
+        if claimed.is_reported {
+            reports::report_job(tx, &claimed.job, claim.now_ms).await?;
+            reports::report_workflow(tx, &claimed.workflow, claim.now_ms).await?;
+        }
         tx.wake_leases();
     }
     Ok(taken)

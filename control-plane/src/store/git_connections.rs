@@ -4,7 +4,7 @@ use russet_protocol::projects::{ConnectionItem, PollItem};
 
 use super::rows::{count_column, count_maybe, int_value, parse, reach_column, reach_value};
 use super::sql::{Row, query};
-use super::{Conn, StoreError, WriteTx};
+use super::{Conn, StoreError, WriteTx, commit_statuses};
 use crate::people::Reach;
 use crate::text::cut_text;
 
@@ -21,6 +21,8 @@ pub(crate) struct StoredConnection {
     pub(crate) host_keys: String,
     /// Namespaces whose classes its pipelines may use.
     pub(crate) reach: Reach,
+    /// Calls to its host that are paced together; `None`: it has no API, or no credential for it.
+    pub(crate) call_group: Option<String>,
     /// Polls that failed one after the other.
     pub(crate) failures: u32,
 }
@@ -40,6 +42,8 @@ fn connection_from_row(row: &Row) -> Result<StoredConnection, StoreError> {
         project: row.try_get("project")?,
         url: row.try_get("url")?,
         host_kind: parse(row, "host_kind")?,
+        api_url: row.try_get("api_url")?,
+        notes: Vec::new(),
         credential: parse(row, "credential")?,
         public_key: row.try_get("public_key")?,
         host_keys: Vec::new(),
@@ -57,6 +61,7 @@ fn connection_from_row(row: &Row) -> Result<StoredConnection, StoreError> {
         sealed: row.try_get("sealed")?,
         host_keys: row.try_get("host_keys")?,
         reach: reach_column(row)?,
+        call_group: row.try_get("call_group")?,
         failures: u32::try_from(count_column(row, "failures")?).unwrap_or(u32::MAX),
     })
 }
@@ -87,8 +92,8 @@ pub(crate) async fn put(tx: &mut WriteTx, new: &StoredConnection) -> Result<(), 
         .await?;
     query(
         "INSERT INTO git_connections (project, url, host_kind, credential, sealed, public_key, \
-         host_keys, config_path, namespaces, added_by, created_ms, poll_ms, next_poll_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+         host_keys, config_path, namespaces, added_by, created_ms, poll_ms, next_poll_ms, \
+         api_url, call_group) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
     )
     .bind(&new.item.project)
     .bind(&new.item.url)
@@ -103,6 +108,8 @@ pub(crate) async fn put(tx: &mut WriteTx, new: &StoredConnection) -> Result<(), 
     .bind(int_value(new.item.created_ms))
     .bind(int_value(new.item.poll_ms))
     .bind(int_value(new.item.next_poll_ms))
+    .bind(&new.item.api_url)
+    .bind(&new.call_group)
     .execute(tx)
     .await?;
     Ok(())
@@ -111,6 +118,7 @@ pub(crate) async fn put(tx: &mut WriteTx, new: &StoredConnection) -> Result<(), 
 /// Removes the connection of a project, with what is known of its remote. Returns whether there was one.
 pub(crate) async fn remove(tx: &mut WriteTx, project: &str) -> Result<bool, StoreError> {
     query("DELETE FROM git_refs WHERE project = $1").bind(project).execute(tx).await?;
+    commit_statuses::delete_before(tx, project, i64::MAX).await?;
     query("DELETE FROM trigger_events WHERE project = $1 AND state = 'waiting'")
         .bind(project)
         .execute(tx)

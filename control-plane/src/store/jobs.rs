@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::abilities::need_from_row;
 use super::rows::{count_column, count_maybe, int_value, json, keys, parse, parse_maybe, to_json};
 use super::sql::{Row, query};
-use super::{Conn, StoreError, WriteTx, artifacts, completions, test_results};
+use super::{Conn, StoreError, WriteTx, artifacts, completions, reports, test_results};
 use crate::scheduler::workflow::{Kind, Statuses};
 use crate::trace_events::Ended;
 
@@ -416,16 +416,21 @@ pub(crate) async fn set_queued(
     message: Option<&str>,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    query(
+    let row = query(
         "UPDATE jobs SET phase = 'queued', queued_ms = coalesce(queued_ms, $1), \
-         started_ms = NULL, runner = NULL, message = $2, rev = $3 WHERE id = $4",
+         started_ms = NULL, runner = NULL, message = $2, rev = $3 WHERE id = $4 RETURNING workflow, \
+         EXISTS (SELECT 1 FROM pipelines AS p WHERE p.id = jobs.pipeline AND p.reports = 1) AS is_reported",
     )
     .bind(now_ms)
     .bind(message)
     .bind(tx.rev())
     .bind(id.as_str())
-    .execute(tx)
+    .fetch_one(&mut *tx)
     .await?;
+    if row.try_get("is_reported")? {
+        reports::report_job(tx, id, now_ms).await?;
+        reports::report_workflow(tx, &row.try_get::<String>("workflow")?.into(), now_ms).await?;
+    }
     Ok(())
 }
 
@@ -461,7 +466,8 @@ pub(crate) async fn set_ended(
     let row = query(
         "UPDATE jobs SET phase = 'ended', outcome = $1, message = $2, ended_ms = $3, rev = $4, \
          awaits_room = 0 WHERE id = $5 RETURNING workflow, pipeline, serial_group, room, EXISTS (SELECT 1 \
-         FROM alert_targets AS t WHERE t.project = jobs.project AND t.hears_jobs = 1) AS is_heard",
+         FROM alert_targets AS t WHERE t.project = jobs.project AND t.hears_jobs = 1) AS is_heard, \
+         EXISTS (SELECT 1 FROM pipelines AS p WHERE p.id = jobs.pipeline AND p.reports = 1) AS is_reported",
     )
     .bind(outcome.as_str())
     .bind(message)
@@ -473,6 +479,9 @@ pub(crate) async fn set_ended(
     tx.note_ended(|| Ended::Job(id.clone()));
     if row.try_get("is_heard")? {
         completions::tell_of_job(tx, id, now_ms).await?;
+    }
+    if row.try_get("is_reported")? {
+        reports::report_job(tx, id, now_ms).await?;
     }
     Ok(Of {
         workflow: row.try_get::<String>("workflow")?.into(),

@@ -71,7 +71,7 @@ pub(crate) async fn next_in_line(
     while let Some(place) = first_place(tx, class, (fitting.as_deref(), ssh), after).await? {
         let row = query(
             "SELECT tasks.id, tasks.job, jobs.name AS job_name, jobs.workflow, tasks.pipeline, \
-             tasks.ordinal, tasks.queued_ms, jobs.parallelism, pipelines.project, pipelines.branch, pipelines.tag, pipelines.from_fork \
+             tasks.ordinal, tasks.queued_ms, jobs.parallelism, pipelines.project, pipelines.branch, pipelines.tag, pipelines.from_fork, pipelines.reports \
              FROM tasks JOIN jobs ON jobs.id = tasks.job JOIN pipelines ON pipelines.id = tasks.pipeline \
              WHERE tasks.class = $1 AND tasks.phase = 'queued' AND tasks.queue = $2",
         )

@@ -8,7 +8,7 @@ use sqlx::{Row, SqliteConnection};
 use super::Store;
 
 /// Tables that are small however long a server has run, or that are read as a whole once an hour.
-pub(super) const MAY_BE_WALKED: [&str; 31] = [
+pub(super) const MAY_BE_WALKED: [&str; 33] = [
     "task_limits",
     "resource_classes",
     "projects",
@@ -39,11 +39,13 @@ pub(super) const MAY_BE_WALKED: [&str; 31] = [
     "namespaces",
     "device_logins",
     "git_connections",
+    "project_settings",
+    "host_calls",
     "schedules",
 ];
 
 /// Partial indexes of what is open at the moment, and one that is read as far as `LIMIT` says.
-const MAY_BE_WALKED_ALONG: [&str; 11] = [
+const MAY_BE_WALKED_ALONG: [&str; 12] = [
     "jobs_awaiting_room",
     "INDEX tasks_queued",
     "INDEX jobs_on_hold",
@@ -54,6 +56,7 @@ const MAY_BE_WALKED_ALONG: [&str; 11] = [
     "INDEX pipelines_being_deleted",
     "INDEX pipelines_by_time",
     "INDEX schedule_firings_open",
+    "INDEX commit_statuses_due",
     "CONSTANT ROW",
 ];
 

@@ -65,6 +65,7 @@ pub(crate) async fn begin_deletion(
         "DELETE FROM git_connections WHERE project = $1",
         "DELETE FROM git_refs WHERE project = $1",
         "DELETE FROM trigger_events WHERE project = $1",
+        "DELETE FROM commit_statuses WHERE project = $1",
     ] {
         query(statement).bind(project).execute(tx).await?;
     }

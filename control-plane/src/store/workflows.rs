@@ -9,7 +9,7 @@ use russet_protocol::outcome::{Outcome, Phase};
 use super::jobs::{self, NewJob};
 use super::rows::{count_maybe, keys, parse, parse_maybe};
 use super::sql::{Row, query};
-use super::{Conn, StoreError, WriteTx, completions};
+use super::{Conn, StoreError, WriteTx, completions, reports};
 use crate::trace_events::Ended;
 
 /// A workflow of a pipeline to add.
@@ -129,7 +129,8 @@ pub(crate) async fn end(
     let row = query(
         "UPDATE workflows SET phase = 'ended', outcome = $1, rev = $2 WHERE id = $3 \
          RETURNING EXISTS (SELECT 1 FROM alert_targets AS t WHERE t.project = \
-         (SELECT p.project FROM pipelines AS p WHERE p.id = workflows.pipeline)) AS is_heard",
+         (SELECT p.project FROM pipelines AS p WHERE p.id = workflows.pipeline)) AS is_heard, EXISTS (SELECT 1 FROM pipelines AS p \
+         WHERE p.id = workflows.pipeline AND p.reports = 1) AS is_reported",
     )
     .bind(outcome.as_str())
     .bind(tx.rev())
@@ -137,8 +138,12 @@ pub(crate) async fn end(
     .fetch_optional(&mut *tx)
     .await?;
     tx.note_ended(|| Ended::Workflow(id.clone()));
-    if row.map(|row| row.try_get("is_heard")).transpose()?.unwrap_or(false) {
+    let Some(row) = row else { return Ok(()) };
+    if row.try_get("is_heard")? {
         completions::tell_of_workflow(tx, id, now_ms).await?;
+    }
+    if row.try_get("is_reported")? {
+        reports::report_workflow(tx, id, now_ms).await?;
     }
     Ok(())
 }

@@ -108,6 +108,11 @@ impl WriteTx {
         self.wakes.has_message = true;
     }
 
+    /// Once committed, wakes the one who sends states to hosts.
+    pub(crate) fn wake_statuses(&mut self) {
+        self.wakes.has_status = true;
+    }
+
     /// Once committed, tells the other servers that a runner rests.
     pub(crate) fn tell_rest(&mut self, class: &str, runner: &str) {
         self.wakes.rests.insert((class.to_owned(), runner.to_owned()));

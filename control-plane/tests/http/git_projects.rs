@@ -11,7 +11,7 @@ use russet_protocol::projects::{ConnectionDetails, TriggerState};
 use serde_json::{Value, json};
 
 use crate::git_remote::GitHttp;
-use crate::support::{Harness, Home, LIMIT, ok};
+use crate::support::{Harness, Home, LIMIT, ok, refused};
 
 const PATH: &str = "/api/v3/projects/acme%2Fapp/connection";
 
@@ -346,11 +346,20 @@ async fn addresses_with_options_helpers_and_this_machine_are_refused() {
     }
     // Well formed, and at addresses that only this machine may see: the poll says so.
     for url in ["https://127.0.0.1/a/b", "https://169.254.169.254/a/b", "ssh://git@localhost/a/b"] {
-        ok(harness.as_admin(Method::PUT, PATH).json(&json!({"url": url}))).await;
+        let call = harness.as_admin(Method::PUT, PATH);
+        ok(call.json(&json!({"url": url, "host_kind": "git"}))).await;
         let of = wait_until(&harness, |of| of.connection.last_poll.is_some()).await;
         let poll = of.connection.last_poll.unwrap();
         assert!(poll.error.unwrap().contains("an address of this machine"), "{url}");
         assert!(poll.hint.unwrap().contains("--allow-git-to"));
+    }
+    // Nor are they asked what they are.
+    for url in ["https://127.0.0.1/a/b", "https://169.254.169.254/a/b", "https://localhost/a/b"] {
+        let problem =
+            refused(harness.as_admin(Method::PUT, PATH).json(&json!({"url": url})), 400).await;
+        let message = problem["message"].as_str().unwrap();
+        assert!(message.contains("an address of this machine"), "{message}");
+        assert!(message.contains("--allow-git-to"), "{message}");
     }
 }
 

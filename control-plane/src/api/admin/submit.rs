@@ -37,7 +37,8 @@ use crate::store::jobs::{JobSpec, NewJob};
 use crate::store::pipelines::NewPipeline;
 use crate::store::workflows::NewWorkflow;
 use crate::store::{
-    WriteTx, branch_submissions, classes, pipelines, setups, sources, trigger_events, variables,
+    WriteTx, branch_submissions, classes, pipelines, reports, setups, sources, trigger_events,
+    variables,
 };
 use crate::text::{NAME_LIMIT, cut_text};
 use crate::traces::TraceParent;
@@ -272,6 +273,9 @@ async fn insert_pipeline(
         && !trigger_events::mark_built(&mut tx, trigger, id, now_ms).await?
     {
         return Err(ApiError::Conflict("the trigger has a pipeline already".to_owned()));
+    }
+    if trigger.is_some() {
+        reports::begin_reports(&mut tx, id).await?;
     }
     let superseded = begin_superseding(&mut tx, new).await?;
     if let Some(branch) = branch_to_keep(request) {

@@ -16,8 +16,8 @@ use crate::api::error::ApiError;
 use crate::contention;
 use crate::git::{GitError, PackedSource, SourceNames, pack_source, read_config_files, read_head};
 use crate::projects::{
-    DueWork, FETCH_LEASE_MS, SealError, asks_to_skip, next_attempt, open_remote, pipeline_values,
-    split_reference,
+    AccessError, DueWork, FETCH_LEASE_MS, asks_to_skip, next_attempt, open_for_git,
+    pipeline_values, split_reference,
 };
 use crate::sources as names;
 use crate::state::App;
@@ -67,7 +67,7 @@ enum BuildError {
     #[error(transparent)]
     Git(#[from] GitError),
     #[error(transparent)]
-    Credential(#[from] SealError),
+    Credential(#[from] AccessError),
     #[error("the project is not connected any more")]
     NotConnected,
     /// The configuration cannot be run, in its compiler's words.
@@ -84,7 +84,7 @@ impl BuildError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Git(error) => error.hint().map(str::to_owned),
-            Self::Credential(_) => Some("connect the project again: russet project add".to_owned()),
+            Self::Credential(error) => error.hint(),
             Self::Config(problem) => problem.hint.clone(),
             Self::NotConnected | Self::Server(_) | Self::Source(_) => None,
         }
@@ -94,7 +94,8 @@ impl BuildError {
         match self {
             Self::Git(error) => error.may_pass(),
             Self::Server(_) | Self::Source(_) => true,
-            Self::Credential(_) | Self::NotConnected | Self::Config(_) => false,
+            Self::Credential(error) => error.may_pass(),
+            Self::NotConnected | Self::Config(_) => false,
         }
     }
 }
@@ -212,7 +213,7 @@ async fn prepare(
     of: &StoredConnection,
 ) -> Result<Option<(SubmitRequest, PackedSource)>, BuildError> {
     let settings = &app.git.settings;
-    let (remote, _) = open_remote(&app.sealer, settings, of)?;
+    let remote = open_for_git(app, of).await?;
     let scratch = app.git.scratch().map_err(GitError::from)?;
     let (mirror, _guard) = app.git.mirror(&due.project, &of.item.url).await;
     let _turn = app.git.turns.acquire().await;

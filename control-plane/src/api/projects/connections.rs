@@ -6,8 +6,8 @@ use axum::{Extension, Json as JsonAnswer};
 use russet_protocol::admin::Items;
 use russet_protocol::people::Permission;
 use russet_protocol::projects::{
-    BuildProject, ConnectProject, ConnectionDetails, ConnectionItem, CredentialKind, MAX_POLL_MS,
-    MIN_POLL_MS,
+    BuildProject, ConnectProject, ConnectionDetails, ConnectionItem, CredentialKind, GithubApp,
+    HostKind, MAX_POLL_MS, MIN_POLL_MS,
 };
 
 use crate::api::Caller;
@@ -18,11 +18,15 @@ use crate::api::params::Path;
 use crate::api::reach::Access;
 use crate::audit;
 use crate::git::{GitError, RemoteUrl, list_refs, make_deploy_key, show_host_keys};
+use crate::hosts::{AppKey, HostAccess, api_url, check_access, find_kind};
 use crate::people::Reach;
-use crate::projects::{SealedRemote, open_remote, seal_remote, trigger_of_call};
+use crate::projects::{
+    GIVE_UP_AFTER_MS, SealedApp, SealedRemote, host_access, open_for_git, open_remote, seal_remote,
+    trigger_of_call,
+};
 use crate::state::App;
 use crate::store::git_connections::{self, StoredConnection};
-use crate::store::{git_refs, trigger_events};
+use crate::store::{commit_statuses, git_refs, trigger_events};
 
 /// The longest name of a project, in bytes.
 const MAX_PROJECT_BYTES: usize = 255;
@@ -72,8 +76,10 @@ pub(super) async fn get(
     Path(project): Path<String>,
 ) -> Result<JsonAnswer<ConnectionDetails>, ApiError> {
     let connection = show(find(&app, &project).await?);
-    let triggers = trigger_events::newest(&mut app.store.read().await?, &project).await?;
-    Ok(JsonAnswer(ConnectionDetails { connection, triggers }))
+    let mut conn = app.store.read().await?;
+    let triggers = trigger_events::newest(&mut conn, &project).await?;
+    let statuses = commit_statuses::newest(&mut conn, &project).await?;
+    Ok(JsonAnswer(ConnectionDetails { connection, triggers, statuses }))
 }
 
 /// Connects a project, or says anew how. Its pipelines may use the classes that the caller may.
@@ -94,15 +100,20 @@ pub(super) async fn connect(
     let bad = |error: GitError| ApiError::Bad(error.to_string());
     let url = RemoteUrl::parse(&wish.url, app.git.settings.transports())
         .map_err(|error| bad(error.into()))?;
+    let (kind, api_url) = choose_host(&app, &wish, &url).await?;
     let before = git_connections::get(&mut app.store.read().await?, &project).await?;
     before.iter().for_each(|of| audit::note_before(&of.item));
     let (sealed, credential, public_key) = make_credential(&app, &project, &wish, before.as_ref())?;
+    let access = host_access(kind, api_url.as_deref(), &url, &sealed);
+    let notes = check_host(&app, kind, access.as_ref()).await?;
     let rights = caller.rights().ok_or_else(|| not_connected(&project))?;
     let now_ms = app.now_ms();
     let item = ConnectionItem {
         project: project.clone(),
         url: url.text,
-        host_kind: wish.host_kind,
+        host_kind: kind,
+        api_url,
+        notes,
         credential,
         public_key,
         host_keys: Vec::new(),
@@ -122,16 +133,73 @@ pub(super) async fn connect(
         // Whoever connects it anew may mean another host key.
         host_keys: String::new(),
         reach: Reach::of(rights, Permission::Submit),
+        call_group: access.map(|of| of.call_group()),
         failures: 0,
     };
     let mut tx = app.store.write().await?;
     git_refs::remove_all(&mut tx, &project).await?;
     git_connections::put(&mut tx, &stored).await?;
+    let now_ms = app.clock.wall_ms();
+    match &stored.call_group {
+        Some(_) => {
+            let since_ms = now_ms.saturating_sub(GIVE_UP_AFTER_MS);
+            commit_statuses::send_again(&mut tx, &project, (since_ms, now_ms)).await?;
+        }
+        None => commit_statuses::delete_before(&mut tx, &project, i64::MAX).await?,
+    }
     claim_on_first_use(&app, &mut tx, &project, &stored.item.added_by).await?;
     tx.commit().await?;
     app.git.polls.notify_one();
+    app.bus().statuses.notify_one();
     tracing::info!(project, url = stored.item.url, "audit: project connected");
     Ok(JsonAnswer(show(stored)))
+}
+
+/// Returns the kind of a repository's host, asked for where nobody says it, and the address of its API.
+async fn choose_host(
+    app: &App,
+    wish: &ConnectProject,
+    url: &RemoteUrl,
+) -> Result<(HostKind, Option<String>), ApiError> {
+    let bad = |message: String| ApiError::Bad(message);
+    let kind = match wish.host_kind {
+        Some(kind) => kind,
+        None if wish.github_app.is_some() => HostKind::Github,
+        None => find_kind(&app.hosts, url)
+            .await
+            .map_err(|error| bad(format!("{error}; {}", error.hint())))?,
+    };
+    if kind != HostKind::Github && wish.github_app.is_some() {
+        return Err(bad("a GitHub App is for repositories at GitHub: --host github".to_owned()));
+    }
+    if kind == HostKind::Git && wish.api_url.is_some() {
+        return Err(bad(
+            "--api-url is for hosts with an API; name the kind: --host github".to_owned()
+        ));
+    }
+    let allow_http = app.git.settings.allow_http;
+    let api = api_url(kind, url, wish.api_url.as_deref(), allow_http);
+    Ok((kind, api.map_err(|error| bad(error.to_string()))?))
+}
+
+/// Asks a host what a credential may do. Returns findings for people.
+async fn check_host(
+    app: &App,
+    kind: HostKind,
+    access: Option<&HostAccess>,
+) -> Result<Vec<String>, ApiError> {
+    match access {
+        Some(access) => check_access(&app.hosts, access).await.map_err(|error| {
+            let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+            ApiError::Bad(format!(
+                "the repository's host was asked about the credential: {error}{hint}"
+            ))
+        }),
+        None if kind == HostKind::Git => Ok(Vec::new()),
+        None => Ok(vec![
+            "no statuses are set at commits: that takes a token or a GitHub App".to_owned(),
+        ]),
+    }
 }
 
 fn check_wish(project: &str, wish: &ConnectProject) -> Result<(), ApiError> {
@@ -154,15 +222,17 @@ fn check_wish(project: &str, wish: &ConnectProject) -> Result<(), ApiError> {
     {
         return bad("config_path: a path within the repository is needed".to_owned());
     }
-    if wish.deploy_key && wish.token.is_some() {
-        return bad("a token is for https and a deploy key for ssh; give one of them".to_owned());
+    let is_one = u8::from(wish.deploy_key) + u8::from(wish.token.is_some());
+    if is_one + u8::from(wish.github_app.is_some()) > 1 {
+        return bad("give one credential: a token, a GitHub App (both for https), or a deploy key (for ssh)"
+            .to_owned());
     }
     let is_ssh = !wish.url.starts_with("http") && !wish.url.starts_with("file:");
     if wish.deploy_key && !is_ssh {
         let next = "write ssh://git@HOST/PATH or git@HOST:PATH";
         return bad(format!("a deploy key is for ssh; {next}"));
     }
-    if wish.token.is_some() && is_ssh {
+    if (wish.token.is_some() || wish.github_app.is_some()) && is_ssh {
         return bad("a token is for https; for ssh ask for a deploy key".to_owned());
     }
     let plain = |text: &str| text.len() <= 4_096 && !text.chars().any(char::is_control);
@@ -193,9 +263,16 @@ fn make_credential(
         let sealed = SealedRemote { private_key: Some(key.private), ..SealedRemote::default() };
         return Ok((sealed, CredentialKind::DeployKey, Some(key.public)));
     }
+    if let Some(GithubApp { id, private_key }) = wish.github_app.clone() {
+        let key = AppKey { id: id.clone(), private_key: private_key.clone() };
+        key.check().map_err(|error| ApiError::Bad(error.to_string()))?;
+        let github_app = Some(SealedApp { id, private_key });
+        let sealed = SealedRemote { github_app, ..SealedRemote::default() };
+        return Ok((sealed, CredentialKind::GithubApp, None));
+    }
     let kind = if wish.token.is_some() { CredentialKind::Token } else { CredentialKind::None };
     let (user, token) = (wish.user.clone(), wish.token.clone());
-    Ok((SealedRemote { user, token, private_key: None }, kind, None))
+    Ok((SealedRemote { user, token, ..SealedRemote::default() }, kind, None))
 }
 
 /// Disconnects a project. Its pipelines stay.
@@ -263,8 +340,10 @@ pub(super) async fn build(
         let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
         ApiError::Bad(format!("the remote cannot be asked: {error}{hint}"))
     };
-    let (remote, _) =
-        open_remote(&app.sealer, &app.git.settings, &of).map_err(ApiError::internal)?;
+    let remote = open_for_git(&app, &of).await.map_err(|error| {
+        let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+        ApiError::Bad(format!("the remote cannot be asked: {error}{hint}"))
+    })?;
     let scratch = app.git.scratch().map_err(ApiError::internal)?;
     let (refs, _) = list_refs(&remote, &app.git.settings, &scratch).await.map_err(failed)?;
     let reference = match (&wish.tag, wish.branch.as_ref().or(refs.default_branch.as_ref())) {
@@ -284,6 +363,9 @@ pub(super) async fn build(
     trigger_events::insert(&mut tx, &project, &trigger, app.clock.wall_ms()).await?;
     tx.commit().await?;
     app.git.builds.notify_one();
-    let triggers = trigger_events::newest(&mut app.store.read().await?, &project).await?;
-    Ok((StatusCode::ACCEPTED, JsonAnswer(ConnectionDetails { connection: show(of), triggers })))
+    let mut conn = app.store.read().await?;
+    let triggers = trigger_events::newest(&mut conn, &project).await?;
+    let statuses = commit_statuses::newest(&mut conn, &project).await?;
+    let details = ConnectionDetails { connection: show(of), triggers, statuses };
+    Ok((StatusCode::ACCEPTED, JsonAnswer(details)))
 }

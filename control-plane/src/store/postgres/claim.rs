@@ -27,7 +27,7 @@ pub(in crate::store) const CLAIM: &str = "\
     WHERE runners.class = $1 AND runners.name = $9) \
     SELECT task.id, task.job, job.name AS job_name, job.workflow, task.pipeline, task.ordinal, \
     task.queued_ms, task.allocation, job.parallelism, pipelines.project, pipelines.branch, \
-    pipelines.tag, pipelines.from_fork FROM task JOIN job ON job.id = task.job \
+    pipelines.tag, pipelines.from_fork, pipelines.reports FROM task JOIN job ON job.id = task.job \
     JOIN pipelines ON pipelines.id = task.pipeline";
 
 #[cfg(test)]

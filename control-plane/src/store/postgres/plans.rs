@@ -12,7 +12,7 @@ use crate::store::sql::as_postgres;
 use crate::store::{DatabaseUrl, Store};
 
 /// Indexes of what is open at the moment, and those that are read as far as `LIMIT` says.
-const MAY_BE_WALKED_ALONG: [&str; 15] = [
+const MAY_BE_WALKED_ALONG: [&str; 16] = [
     "jobs_awaiting_room",
     "jobs_unfinished",
     "jobs_in_groups",
@@ -28,6 +28,7 @@ const MAY_BE_WALKED_ALONG: [&str; 15] = [
     "pipelines_of_project",
     "trigger_events_due",
     "schedule_firings_open",
+    "commit_statuses_due",
 ];
 
 fn text(text: String) -> SqlStr {
