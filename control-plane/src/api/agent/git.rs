@@ -14,7 +14,7 @@ use super::ssh_tunnel::wait_for_end;
 use crate::api::bearer::TaskCaller;
 use crate::api::error::ApiError;
 use crate::git::{GitError, GitTalk, HistoryWish};
-use crate::projects::{SealError, open_remote};
+use crate::projects::{AccessError, open_for_git};
 use crate::state::App;
 use crate::store::git_connections::{self, StoredConnection};
 use crate::store::{Conn, Held, StoreError, jobs, pipelines};
@@ -55,7 +55,7 @@ enum HistoryError {
     #[error(transparent)]
     Git(#[from] GitError),
     #[error(transparent)]
-    Credential(#[from] SealError),
+    Access(#[from] AccessError),
     #[error("its disk is nearly full")]
     NoSpace,
 }
@@ -64,9 +64,11 @@ impl HistoryError {
     /// Returns the message for people, with the next step.
     fn words(&self) -> String {
         let hint = match self {
-            Self::Git(error) => error.hint(),
-            Self::Credential(_) => Some("connect the project again: russet project add"),
-            Self::NoSpace => Some("`russet server doctor` there says how much is to be freed"),
+            Self::Git(error) => error.hint().map(str::to_owned),
+            Self::Access(error) => error.hint(),
+            Self::NoSpace => {
+                Some("`russet server doctor` there says how much is to be freed".to_owned())
+            }
         };
         let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
         format!("the server has no history of the repository: {self}{hint}")
@@ -140,7 +142,7 @@ async fn begin<'a>(
                 return Err(HistoryError::NoSpace);
             }
             let _turn = room.history_turns.acquire().await;
-            let (remote, _) = open_remote(&app.sealer, &room.settings, &of.connection)?;
+            let remote = open_for_git(app, &of.connection).await?;
             let scratch = room.scratch().map_err(GitError::from)?;
             let default_branch = item.default_branch.as_deref();
             let wish = HistoryWish { revision: &of.revision, default_branch };
