@@ -59,6 +59,8 @@ pub(crate) enum Failing {
     Passing,
     /// Calls came too often: none before this time, in milliseconds since 1970.
     Limited(i64),
+    /// The same, and it may have been done already.
+    Overloaded(i64),
     /// The credential is not valid any more.
     Unauthorized,
     /// It will not work as it is.
@@ -176,7 +178,8 @@ fn status_hint(status: u16) -> Option<&'static str> {
 /// Returns what follows from a refusal.
 fn failing_of(answer: &HostAnswer, said: &str, now_ms: i64) -> Failing {
     let number = |name: &str| header(&answer.headers, name)?.trim().parse::<i64>().ok();
-    let within = |pause_ms: i64| Failing::Limited(now_ms + pause_ms.clamp(1_000, MAX_PAUSE_MS));
+    let later_by = |pause_ms: i64| now_ms + pause_ms.clamp(1_000, MAX_PAUSE_MS);
+    let within = |pause_ms: i64| Failing::Limited(later_by(pause_ms));
     let retry_after = number("retry-after").map(|seconds| seconds.saturating_mul(1_000));
     if matches!(answer.status, 403 | 429) {
         if let Some(pause_ms) = retry_after {
@@ -191,7 +194,7 @@ fn failing_of(answer: &HostAnswer, said: &str, now_ms: i64) -> Failing {
         }
     }
     match (answer.status, retry_after) {
-        (500..=599, Some(pause_ms)) if answer.status == 503 => within(pause_ms),
+        (503, Some(pause_ms)) => Failing::Overloaded(later_by(pause_ms)),
         (500..=599, _) => Failing::Uncertain,
         (401, _) => Failing::Unauthorized,
         (408 | 409 | 425, _) => Failing::Passing,
@@ -252,6 +255,8 @@ mod tests {
         assert_eq!(failing(403, &past, ""), Failing::Limited(NOW_MS + 1_000));
         let odd = [("retry-after", "99999999999999999")];
         assert_eq!(failing(429, &odd, ""), Failing::Limited(NOW_MS + MAX_PAUSE_MS));
+        let busy = [("retry-after", "5")];
+        assert_eq!(failing(503, &busy, ""), Failing::Overloaded(NOW_MS + 5_000));
     }
 
     #[test]

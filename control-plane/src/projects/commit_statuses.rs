@@ -161,9 +161,9 @@ async fn note_failure(
     let failing = error.failing();
     let (text, hint) = (russet_text::error_chain(error), error.hint());
     let next_ms = match failing {
-        Failing::Limited(until_ms) => {
+        Failing::Limited(until_ms) | Failing::Overloaded(until_ms) => {
             commit_statuses::pause_group(tx, &due.call_group, until_ms).await?;
-            Some(until_ms)
+            next_attempt(due.changed_ms, due.attempts, now_ms).map(|_| until_ms)
         }
         Failing::Uncertain | Failing::Passing => next_attempt(due.changed_ms, due.attempts, now_ms),
         Failing::Unauthorized | Failing::Final => None,
@@ -181,8 +181,9 @@ async fn note_failure(
         hint: hint.as_deref(),
         next_ms,
         // What an earlier attempt has done is still not known, unless the host was asked.
-        is_uncertain: failing == Failing::Uncertain || due.is_uncertain,
-        is_uncounted: matches!(failing, Failing::Limited(_)),
+        is_uncertain: matches!(failing, Failing::Uncertain | Failing::Overloaded(_))
+            || due.is_uncertain,
+        is_uncounted: matches!(failing, Failing::Limited(_) | Failing::Overloaded(_)),
     };
     commit_statuses::mark_failed(tx, due, &failure, now_ms).await
 }

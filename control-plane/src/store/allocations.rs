@@ -132,7 +132,8 @@ pub(crate) async fn unheard_task(
 ) -> Result<Option<Claimed>, StoreError> {
     let row = query(
         "SELECT tasks.id, tasks.job, jobs.name AS job_name, jobs.workflow, tasks.pipeline, \
-         tasks.ordinal, tasks.queued_ms, jobs.parallelism, pipelines.project, pipelines.branch, pipelines.tag, pipelines.from_fork \
+         tasks.ordinal, tasks.queued_ms, jobs.parallelism, pipelines.project, pipelines.branch, pipelines.tag, pipelines.from_fork, \
+         pipelines.reports \
          FROM allocations JOIN tasks ON tasks.id = allocations.task AND tasks.allocation = allocations.id \
          JOIN jobs ON jobs.id = tasks.job JOIN pipelines ON pipelines.id = tasks.pipeline \
          WHERE allocations.id = $1 AND allocations.runner = $2 AND tasks.class = $3 \

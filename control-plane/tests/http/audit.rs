@@ -92,7 +92,7 @@ async fn change_everything(server: &Harness, admin: &str, member: &str) {
     done(delete("/api/v3/alert-targets/ops")).await;
 
     let connection = "/api/v3/projects/acme%2Fgit/connection";
-    let remote = json!({"url": "https://127.0.0.1/acme/git", "token": SECRET});
+    let remote = json!({"url": "https://127.0.0.1/acme/git", "host_kind": "git", "token": SECRET});
     done(put(connection, remote)).await;
     done(post(&format!("{connection}/poll"), json!({}))).await;
     done(delete(connection)).await;

@@ -140,12 +140,14 @@ pub(super) async fn connect(
     git_refs::remove_all(&mut tx, &project).await?;
     git_connections::put(&mut tx, &stored).await?;
     let now_ms = app.clock.wall_ms();
+    let is_same = before.is_some_and(|before| before.item.url == stored.item.url);
     match &stored.call_group {
-        Some(_) => {
+        Some(_) if is_same => {
             let since_ms = now_ms.saturating_sub(GIVE_UP_AFTER_MS);
             commit_statuses::send_again(&mut tx, &project, (since_ms, now_ms)).await?;
         }
-        None => commit_statuses::delete_before(&mut tx, &project, i64::MAX).await?,
+        // They are of another repository, or nobody is told any more.
+        _ => commit_statuses::delete_before(&mut tx, &project, i64::MAX).await?,
     }
     claim_on_first_use(&app, &mut tx, &project, &stored.item.added_by).await?;
     tx.commit().await?;

@@ -212,3 +212,29 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn calls_with_one_credential_are_apart_what_has_ended_comes_first_and_a_pause_is_kept() {
+    let mut farm = Farm::new().await;
+    // The second name has ended, the first has begun.
+    farm.change(0).await;
+    farm.change(1).await;
+    farm.change(1).await;
+    let first = farm.take().await.unwrap();
+    assert_eq!(first.state, CommitState::Success);
+    assert!(farm.take().await.is_none(), "a second has not passed");
+    farm.now_ms += GROUP_PAUSE_MS;
+    let mut tx = farm.store.write().await.unwrap();
+    let until_ms = farm.now_ms + 30_000;
+    commit_statuses::pause_group(&mut tx, &first.call_group, until_ms).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(farm.take().await.is_none(), "the host asked for a pause");
+    let next = commit_statuses::next_due(&mut farm.store.read().await.unwrap()).await.unwrap();
+    assert_eq!(next, Some(until_ms));
+    farm.now_ms = until_ms;
+    assert_eq!(farm.take().await.unwrap().state, CommitState::Pending);
+    // The first is its server's own until its lease ends, and is not known to have arrived then.
+    farm.now_ms += LEASE_MS;
+    let again = farm.take().await.unwrap();
+    assert!(again.is_uncertain && again.version == first.version);
+}
