@@ -2,6 +2,24 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::names::named;
+
+/// What becomes of pull requests of forks, whose authors may write anything into the configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ForkPolicy {
+    /// They are not built.
+    #[default]
+    None,
+    /// Each commit waits for somebody to let it through.
+    Approve,
+    /// They are built, without secrets.
+    Build,
+}
+
+named!(ForkPolicy: None = "none", Approve = "approve", Build = "build");
+
 /// `GET` and `PUT /api/v3/projects/{project}/settings`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -12,6 +30,9 @@ pub struct ProjectSettings {
     /// Cancel the earlier pipelines of a branch when a later one is submitted.
     #[serde(default)]
     pub auto_cancel: bool,
+    /// What becomes of pull requests of forks.
+    #[serde(default)]
+    pub forks: ForkPolicy,
 }
 
 /// Beginning of what stands for the one who canceled a pipeline where a later one did, as
@@ -30,6 +51,6 @@ fn usual_branch() -> String {
 
 impl Default for ProjectSettings {
     fn default() -> Self {
-        Self { default_branch: usual_branch(), auto_cancel: false }
+        Self { default_branch: usual_branch(), auto_cancel: false, forks: ForkPolicy::None }
     }
 }

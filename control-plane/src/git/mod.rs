@@ -27,7 +27,7 @@ pub(crate) use archive::{PackedSource, SourceNames, pack_source};
 pub(crate) use credential::RemoteCredential;
 pub(crate) use error::GitError;
 pub(crate) use key::{make_deploy_key, show_host_keys};
-pub(crate) use refs::RemoteRefs;
+pub(crate) use refs::{RemoteRefs, is_hash, is_ref_name};
 pub(crate) use remote::{Remote, list_refs};
 pub(crate) use remote_url::{AllowedTransports, RemoteUrl, UrlError};
 pub(crate) use room::{GitRoom, MAX_PARALLEL};

@@ -2,7 +2,7 @@
 
 use tokio::sync::Notify;
 
-use super::changes::{find_changes, triggers_of};
+use super::changes::{find_told_changes, triggers_of};
 use super::due_work::DueWork;
 use super::schedule::{POLL_LEASE_MS, next_poll};
 use super::sealed::open_remote;
@@ -88,8 +88,14 @@ async fn note(
         now.item.created_ms == of.item.created_ms && now.item.url == of.item.url
     };
     let Some(current) = current.filter(is_same) else { return Ok(()) };
+    let seen = git_refs::of_project(&mut tx, project).await?;
+    let listed_refs = listed.as_ref().ok().map(|(refs, _)| refs);
+    let (mut changes, is_late) = match listed_refs {
+        Some(refs) => find_told_changes(&seen, refs, of.heard),
+        None => (Vec::new(), false),
+    };
     // Asked for meanwhile: it stays due.
-    let is_asked = current.item.next_poll_ms < of.item.next_poll_ms;
+    let is_asked = is_late || current.item.next_poll_ms < of.item.next_poll_ms;
     let next_ms =
         if is_asked { now_ms } else { next_poll(now_ms, interval_ms, failures, random()) };
     let (refs, host_keys) = match listed {
@@ -106,21 +112,18 @@ async fn note(
         host_keys,
     };
     git_connections::note_poll(&mut tx, &polled).await?;
-    if let Some(refs) = refs {
-        let seen = git_refs::of_project(&mut tx, project).await?;
-        let changes = find_changes(&seen, refs);
-        for change in &changes {
-            git_refs::put(&mut tx, (project, &change.name), &change.revision, now_ms).await?;
-        }
-        if current.item.has_baseline {
-            let (triggers, left_out) = triggers_of(&changes, current.item.created_ms);
-            for trigger in &triggers {
-                trigger_events::insert(&mut tx, project, trigger, now_ms).await?;
-            }
-            if left_out > 0 {
-                tracing::warn!(project, left_out, "too many branches and tags changed at once");
-            }
-        }
+    for change in &changes {
+        git_refs::put(&mut tx, (project, &change.name), &change.revision, now_ms).await?;
+    }
+    if !current.item.has_baseline {
+        changes.clear();
+    }
+    let (triggers, left_out) = triggers_of(&changes, current.item.created_ms);
+    for trigger in &triggers {
+        trigger_events::insert(&mut tx, project, trigger, now_ms).await?;
+    }
+    if left_out > 0 {
+        tracing::warn!(project, left_out, "too many branches and tags changed at once");
     }
     tx.commit().await?;
     app.git.builds.notify_one();

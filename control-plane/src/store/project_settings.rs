@@ -3,6 +3,7 @@
 use russet_protocol::ids::PipelineId;
 use russet_protocol::project_settings::ProjectSettings;
 
+use super::rows::parse;
 use super::sql::{Row, query};
 use super::{Conn, StoreError, WriteTx};
 
@@ -17,14 +18,15 @@ pub(crate) struct StoredSettings {
 /// Returns the settings of a project, or those that a project has at first.
 pub(crate) async fn get(conn: &mut Conn, project: &str) -> Result<StoredSettings, StoreError> {
     let row =
-        query("SELECT default_branch, auto_cancel_ms FROM project_settings WHERE project = $1")
+        query("SELECT default_branch, auto_cancel_ms, forks FROM project_settings WHERE project = $1")
             .bind(project)
             .fetch_optional(conn)
             .await?;
     let Some(row) = row else { return Ok(StoredSettings::default()) };
     let auto_cancel_ms: Option<i64> = row.try_get("auto_cancel_ms")?;
     let default_branch = row.try_get("default_branch")?;
-    let settings = ProjectSettings { default_branch, auto_cancel: auto_cancel_ms.is_some() };
+    let forks = parse(&row, "forks")?;
+    let settings = ProjectSettings { default_branch, auto_cancel: auto_cancel_ms.is_some(), forks };
     Ok(StoredSettings { settings, auto_cancel_ms })
 }
 
@@ -36,14 +38,16 @@ pub(crate) async fn put(
     now_ms: i64,
 ) -> Result<(), StoreError> {
     query(
-        "INSERT INTO project_settings (project, default_branch, auto_cancel_ms) VALUES ($1, $2, $3) \
-         ON CONFLICT (project) DO UPDATE SET default_branch = excluded.default_branch, \
+        "INSERT INTO project_settings (project, default_branch, auto_cancel_ms, forks) \
+         VALUES ($1, $2, $3, $4) ON CONFLICT (project) DO UPDATE SET \
+         default_branch = excluded.default_branch, forks = excluded.forks, \
          auto_cancel_ms = CASE WHEN excluded.auto_cancel_ms IS NULL THEN NULL \
          ELSE coalesce(project_settings.auto_cancel_ms, excluded.auto_cancel_ms) END",
     )
     .bind(project)
     .bind(&settings.default_branch)
     .bind(settings.auto_cancel.then_some(now_ms))
+    .bind(settings.forks.as_str())
     .execute(tx)
     .await?;
     Ok(())

@@ -185,11 +185,16 @@ async fn make_pipeline(app: &App, due: &DueTrigger) -> Result<Built, BuildError>
         Ok(_) => Ok(Built::Pipeline),
         // Another server has made it, or the project was disconnected.
         Err(ApiError::Conflict(_)) => Ok(Built::Pipeline),
-        Err(ApiError::Unprocessable(problem)) if due.kind == "push" && is_nothing(&problem) => {
+        Err(ApiError::Unprocessable(problem)) if !is_wish(due) && is_nothing(&problem) => {
             Ok(Built::Skipped("its configuration runs nothing for this branch or tag".to_owned()))
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Returns true where somebody asked for the build, whatever the commit says of itself.
+fn is_wish(due: &DueTrigger) -> bool {
+    matches!(due.kind.as_str(), "api" | "rerequest")
 }
 
 /// Returns true where filters and conditions leave everything out, as they do for tags by default.
@@ -219,7 +224,7 @@ async fn prepare(
     let wanted = (due.reference.as_str(), due.revision.as_str());
     mirror.fetch_commit(&remote, wanted, settings, &scratch).await?;
     let head = read_head(&mirror, &due.revision).await?;
-    if due.kind == "push" && asks_to_skip(&head) {
+    if !is_wish(due) && asks_to_skip(&head) {
         return Ok(None);
     }
     let files = read_config_files(&mirror, &due.revision, &of.item.config_path).await?;
@@ -237,7 +242,7 @@ async fn prepare(
         tag: tag.map(str::to_owned),
         revision: Some(due.revision.clone()),
         repository_url: Some(remote.url.text.clone()),
-        from_fork: false,
+        from_fork: due.from_fork,
         author: author.map(|name| shown_name(&name)),
         source: None,
         on_host: false,

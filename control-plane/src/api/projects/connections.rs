@@ -19,7 +19,7 @@ use crate::api::reach::Access;
 use crate::audit;
 use crate::git::{GitError, RemoteUrl, list_refs, make_deploy_key, show_host_keys};
 use crate::people::Reach;
-use crate::projects::{SealedRemote, open_remote, seal_remote, trigger_of_call};
+use crate::projects::{SealedRemote, open_remote, open_sealed, seal_remote, trigger_of_call};
 use crate::state::App;
 use crate::store::git_connections::{self, StoredConnection};
 use crate::store::{git_refs, trigger_events};
@@ -56,7 +56,7 @@ async fn find(app: &App, project: &str) -> Result<StoredConnection, ApiError> {
     found.ok_or_else(|| not_connected(project))
 }
 
-fn not_connected(project: &str) -> ApiError {
+pub(super) fn not_connected(project: &str) -> ApiError {
     ApiError::NotFound(format!("the project `{}` is not connected", project.escape_debug()))
 }
 
@@ -97,6 +97,7 @@ pub(super) async fn connect(
     let before = git_connections::get(&mut app.store.read().await?, &project).await?;
     before.iter().for_each(|of| audit::note_before(&of.item));
     let (sealed, credential, public_key) = make_credential(&app, &project, &wish, before.as_ref())?;
+    let (sealed, webhook_ms) = keep_webhook(&app, sealed, &url, before.as_ref())?;
     let rights = caller.rights().ok_or_else(|| not_connected(&project))?;
     let now_ms = app.now_ms();
     let item = ConnectionItem {
@@ -114,6 +115,7 @@ pub(super) async fn connect(
         last_poll: None,
         has_baseline: false,
         default_branch: None,
+        webhook_ms,
     };
     audit::note_after(&item);
     let stored = StoredConnection {
@@ -123,6 +125,7 @@ pub(super) async fn connect(
         host_keys: String::new(),
         reach: Reach::of(rights, Permission::Submit),
         failures: 0,
+        heard: 0,
     };
     let mut tx = app.store.write().await?;
     git_refs::remove_all(&mut tx, &project).await?;
@@ -195,7 +198,23 @@ fn make_credential(
     }
     let kind = if wish.token.is_some() { CredentialKind::Token } else { CredentialKind::None };
     let (user, token) = (wish.user.clone(), wish.token.clone());
-    Ok((SealedRemote { user, token, private_key: None }, kind, None))
+    Ok((SealedRemote { user, token, ..SealedRemote::default() }, kind, None))
+}
+
+/// Takes over the secret of the webhook, which the host has: of the same repository alone.
+fn keep_webhook(
+    app: &App,
+    new: SealedRemote,
+    url: &RemoteUrl,
+    before: Option<&StoredConnection>,
+) -> Result<(SealedRemote, Option<u64>), ApiError> {
+    let same = before.filter(|of| of.item.url == url.text && of.item.webhook_ms.is_some());
+    let Some(of) = same else {
+        return Ok((SealedRemote { webhook_secret: None, ..new }, None));
+    };
+    let earlier = open_sealed(&app.sealer, of).map_err(ApiError::internal)?;
+    let webhook_secret = earlier.webhook_secret;
+    Ok((SealedRemote { webhook_secret, ..new }, of.item.webhook_ms))
 }
 
 /// Disconnects a project. Its pipelines stay.
