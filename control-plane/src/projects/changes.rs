@@ -154,7 +154,8 @@ mod tests {
 
     #[test]
     fn a_list_that_is_older_than_a_webhook_moves_nothing_back() {
-        let of = |revision: &str, heard| SeenRef { revision: revision.to_owned(), changes: 2, heard };
+        let of =
+            |revision: &str, heard| SeenRef { revision: revision.to_owned(), changes: 2, heard };
         let seen = BTreeMap::from([("m".to_owned(), of("B", 5)), ("x".to_owned(), of("A", 4))]);
         let old = remote(&[("m", "A"), ("x", "C")]);
         let (changes, is_late) = find_told_changes(&seen, &old, 4);

@@ -52,7 +52,10 @@ pub(crate) fn seal_remote(
 }
 
 /// Returns the secret part of a connection.
-pub(crate) fn open_sealed(sealer: &Sealer, of: &StoredConnection) -> Result<SealedRemote, SealError> {
+pub(crate) fn open_sealed(
+    sealer: &Sealer,
+    of: &StoredConnection,
+) -> Result<SealedRemote, SealError> {
     let text = sealer.open(owner(&of.item.project), SEAL_NAME, &of.sealed)?;
     Ok(serde_json::from_str(text.expose())?)
 }

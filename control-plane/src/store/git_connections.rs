@@ -246,9 +246,10 @@ pub(crate) async fn set_webhook(
 
 /// Counts a change that was heard of by a webhook. Returns its number.
 pub(crate) async fn count_heard(tx: &mut WriteTx, project: &str) -> Result<u64, StoreError> {
-    let row = query("UPDATE git_connections SET heard = heard + 1 WHERE project = $1 RETURNING heard")
-        .bind(project)
-        .fetch_one(tx)
-        .await?;
+    let row =
+        query("UPDATE git_connections SET heard = heard + 1 WHERE project = $1 RETURNING heard")
+            .bind(project)
+            .fetch_one(tx)
+            .await?;
     count_column(&row, "heard")
 }

@@ -31,11 +31,12 @@ pub(crate) async fn get(
     project: &str,
     name: &str,
 ) -> Result<Option<SeenRef>, StoreError> {
-    let row = query("SELECT revision, changes, heard FROM git_refs WHERE project = $1 AND name = $2")
-        .bind(project)
-        .bind(name)
-        .fetch_optional(conn)
-        .await?;
+    let row =
+        query("SELECT revision, changes, heard FROM git_refs WHERE project = $1 AND name = $2")
+            .bind(project)
+            .bind(name)
+            .fetch_optional(conn)
+            .await?;
     row.as_ref().map(ref_from_row).transpose()
 }
 

@@ -17,11 +17,12 @@ pub(crate) struct StoredSettings {
 
 /// Returns the settings of a project, or those that a project has at first.
 pub(crate) async fn get(conn: &mut Conn, project: &str) -> Result<StoredSettings, StoreError> {
-    let row =
-        query("SELECT default_branch, auto_cancel_ms, forks FROM project_settings WHERE project = $1")
-            .bind(project)
-            .fetch_optional(conn)
-            .await?;
+    let row = query(
+        "SELECT default_branch, auto_cancel_ms, forks FROM project_settings WHERE project = $1",
+    )
+    .bind(project)
+    .fetch_optional(conn)
+    .await?;
     let Some(row) = row else { return Ok(StoredSettings::default()) };
     let auto_cancel_ms: Option<i64> = row.try_get("auto_cancel_ms")?;
     let default_branch = row.try_get("default_branch")?;

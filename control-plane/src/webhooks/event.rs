@@ -68,7 +68,9 @@ pub(crate) fn read_event(event: &str, payload: &Payload) -> Result<WebhookEvent,
         ("push", _) => read_push(payload).map(WebhookEvent::Push),
         ("pull_request", _) => read_pull(action, payload),
         ("check_run" | "check_suite", "rerequested") => read_rerequest(event, payload),
-        ("check_run" | "check_suite", _) => ignored("only checks that are asked for again are of use"),
+        ("check_run" | "check_suite", _) => {
+            ignored("only checks that are asked for again are of use")
+        }
         ("create" | "delete", _) => ignored("the push of the same branch or tag says it"),
         ("issue_comment", _) => ignored("comments build nothing"),
         _ => ignored("events of this kind are of no use; they need not be sent"),
@@ -159,8 +161,16 @@ mod tests {
         read_event(event, &serde_json::from_value(payload).unwrap())
     }
 
-    fn push(reference: &str, before: &str, after: &str, head: Value) -> Result<WebhookEvent, String> {
-        read("push", json!({"ref": reference, "before": before, "after": after, "head_commit": head}))
+    fn push(
+        reference: &str,
+        before: &str,
+        after: &str,
+        head: Value,
+    ) -> Result<WebhookEvent, String> {
+        read(
+            "push",
+            json!({"ref": reference, "before": before, "after": after, "head_commit": head}),
+        )
     }
 
     #[test]
@@ -210,7 +220,10 @@ mod tests {
         let pull = |action: &str, of: Value| {
             let base = json!({"ref": "main", "sha": A, "repo": {"id": 1}});
             let head = json!({"ref": "main", "sha": B, "repo": of});
-            read("pull_request", json!({"action": action, "pull_request": {"number": 7, "head": head, "base": base}}))
+            read(
+                "pull_request",
+                json!({"action": action, "pull_request": {"number": 7, "head": head, "base": base}}),
+            )
         };
         let is_built = |read: Result<WebhookEvent, String>| matches!(read, Ok(WebhookEvent::Pull(of)) if of.reference == "refs/pull/7/head" && of.revision == B);
         assert!(is_built(pull("opened", json!({"id": 2}))));

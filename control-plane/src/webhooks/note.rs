@@ -67,8 +67,7 @@ pub(crate) async fn note_delivery(
     };
     let action = payload.and_then(|payload| payload.action.as_deref());
     let (id, event) = (of.id, of.event);
-    let new =
-        NewDelivery { id, event, action, outcome, message: &message, payload: &kept };
+    let new = NewDelivery { id, event, action, outcome, message: &message, payload: &kept };
     webhook_deliveries::put(&mut tx, project, &new, now_ms).await?;
     tx.commit().await?;
     match outcome {
@@ -121,7 +120,9 @@ async fn apply_push(
     let project = of.item.project.as_str();
     let seen = git_refs::get(tx, project, &push.reference).await?;
     let stored = seen.as_ref().map_or("", |seen| seen.revision.as_str());
-    let after = push.after.filter(|after| of.item.has_baseline && (stored == push.before || stored == after));
+    let after = push
+        .after
+        .filter(|after| of.item.has_baseline && (stored == push.before || stored == after));
     let Some(after) = after else {
         git_connections::poll_now(tx, project, now_ms).await?;
         let why = "it does not follow what was seen last, so the remote is asked";
@@ -209,7 +210,8 @@ async fn rebuild(
 ) -> Result<Verdict, StoreError> {
     let project = of.item.project.as_str();
     let Some(past) = trigger_events::last_of_revision(tx, project, revision).await? else {
-        let why = "its commit was not built here before; russet project build builds a branch or tag";
+        let why =
+            "its commit was not built here before; russet project build builds a branch or tag";
         return Ok((DeliveryOutcome::Ignored, why.to_owned()));
     };
     let id = AllocationId::generate().to_string();

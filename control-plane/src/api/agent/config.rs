@@ -70,7 +70,10 @@ pub(super) async fn config(
         environment: of_event
             .into_iter()
             .chain(environment)
-            .chain(own).chain(key).chain(failed_tests).collect(),
+            .chain(own)
+            .chain(key)
+            .chain(failed_tests)
+            .collect(),
         masks: Vec::new(),
         shell: spec.shell,
         working_directory: spec.working_directory,

@@ -47,9 +47,11 @@ pub(super) async fn redeliver(
         let item = webhook_deliveries::get(&mut conn, &project, &delivery).await?;
         (item, webhook_deliveries::payload(&mut conn, &project, &delivery).await?)
     };
-    let nothing = || ApiError::NotFound(format!("there is no delivery `{}`", delivery.escape_debug()));
+    let nothing =
+        || ApiError::NotFound(format!("there is no delivery `{}`", delivery.escape_debug()));
     let item = item.ok_or_else(nothing)?;
-    let gone = || ApiError::Gone("its payload is not kept any more; deliver it from the host".to_owned());
+    let gone =
+        || ApiError::Gone("its payload is not kept any more; deliver it from the host".to_owned());
     let payload = zstd::decode_all(&*payload.ok_or_else(gone)?).map_err(ApiError::internal)?;
     audit::note_before(&item);
     let (id, event) = (item.id.as_str(), item.event.as_str());
@@ -72,7 +74,8 @@ pub(super) async fn approve(
     Extension(caller): Extension<Caller>,
 ) -> Result<JsonAnswer<TriggerItem>, ApiError> {
     let by = caller.proved_name().unwrap_or("admin");
-    let nothing = || ApiError::NotFound(format!("there is no trigger `{}`", trigger.escape_debug()));
+    let nothing =
+        || ApiError::NotFound(format!("there is no trigger `{}`", trigger.escape_debug()));
     let now_ms = app.clock.wall_ms();
     let mut tx = app.store.write().await?;
     let before = trigger_events::get(&mut tx, &project, &trigger).await?.ok_or_else(nothing)?;

@@ -22,8 +22,7 @@ use crate::projects::open_sealed;
 use crate::state::App;
 use crate::store::git_connections::{self, StoredConnection};
 use crate::webhooks::{
-    BodyForm, Delivered, NamedRepository, SIGNATURE_HEADER, Signature, note_delivery,
-    payload_text,
+    BodyForm, Delivered, NamedRepository, SIGNATURE_HEADER, Signature, note_delivery, payload_text,
 };
 
 /// Most bytes of a body. GitHub's own limit is 25 MB; a push names at most 2048 commits, which is less.
@@ -135,7 +134,8 @@ async fn find_authentic(
 /// The one answer to all that is not authentic.
 fn not_authentic() -> Response {
     let problem = Problem {
-        message: "the webhook is not authentic, or of a repository that is not connected".to_owned(),
+        message: "the webhook is not authentic, or of a repository that is not connected"
+            .to_owned(),
         hint: Some("russet project webhook PROJECT shows how GitHub has to be set up".to_owned()),
         diagnostics: Vec::new(),
     };

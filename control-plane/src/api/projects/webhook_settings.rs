@@ -17,8 +17,8 @@ use crate::audit;
 use crate::outbox::new_plain_secret;
 use crate::projects::{SealedRemote, open_sealed, seal_remote};
 use crate::state::App;
-use crate::store::git_connections::{self, StoredConnection};
 use crate::store::WriteTx;
+use crate::store::git_connections::{self, StoredConnection};
 
 /// Takes webhooks of the project's repository from now on.
 #[cfg_attr(test, utoipa::path(
