@@ -1,6 +1,6 @@
 //! `russet project settings`.
 
-use russet_protocol::project_settings::ProjectSettings;
+use russet_protocol::project_settings::{ForkPolicy, ProjectSettings};
 
 use super::OutputArgs;
 use crate::client::ConnectionArgs;
@@ -32,9 +32,34 @@ pub(crate) enum SettingsCommand {
         /// Branch on which no pipeline is canceled by itself
         #[arg(long, value_name = "BRANCH")]
         default_branch: Option<String>,
+        /// What becomes of pull requests of forks: none are built, somebody lets each commit through, or all are
+        /// built, always without secrets
+        #[arg(long, value_enum, value_name = "WHAT")]
+        forks: Option<Forks>,
         #[command(flatten)]
         connection: ConnectionArgs,
     },
+}
+
+/// What becomes of pull requests of forks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Forks {
+    /// They are not built
+    None,
+    /// Each commit waits for `russet project approve`
+    Approve,
+    /// They are built
+    Build,
+}
+
+impl From<Forks> for ForkPolicy {
+    fn from(forks: Forks) -> Self {
+        match forks {
+            Forks::None => Self::None,
+            Forks::Approve => Self::Approve,
+            Forks::Build => Self::Build,
+        }
+    }
 }
 
 /// A setting that is on or off.
@@ -56,10 +81,10 @@ pub(crate) async fn main(command: SettingsCommand) -> Result<Exit> {
                 Format::Text => render::print_text(&settings_table(&settings))?,
             }
         }
-        SettingsCommand::Set { project, auto_cancel, default_branch, connection } => {
-            if auto_cancel.is_none() && default_branch.is_none() {
+        SettingsCommand::Set { project, auto_cancel, default_branch, forks, connection } => {
+            if auto_cancel.is_none() && default_branch.is_none() && forks.is_none() {
                 return Err(CliError::new(Exit::Usage, "no setting was named")
-                    .hint("name one: --auto-cancel, --default-branch"));
+                    .hint("name one: --auto-cancel, --default-branch, --forks"));
             }
             let client = connection.connect()?;
             let mut settings = client.project_settings(&project).await?;
@@ -68,6 +93,9 @@ pub(crate) async fn main(command: SettingsCommand) -> Result<Exit> {
             }
             if let Some(branch) = default_branch {
                 settings.default_branch = branch;
+            }
+            if let Some(forks) = forks {
+                settings.forks = forks.into();
             }
             client.put_project_settings(&project, &settings).await?;
             render::print_text(&settings_table(&settings))?;
@@ -81,5 +109,6 @@ fn settings_table(settings: &ProjectSettings) -> String {
     let switch = if settings.auto_cancel { "on" } else { "off" };
     table.row(["auto-cancel".to_owned(), switch.to_owned()]);
     table.row(["default-branch".to_owned(), plain(&settings.default_branch)]);
+    table.row(["forks".to_owned(), settings.forks.as_str().to_owned()]);
     table.render("")
 }
