@@ -252,7 +252,8 @@ async fn every_example_of_the_community_is_answered() {
                 _ => DeliveryOutcome::Ignored,
             };
             // Tags that are made are new here, and those that are deleted were never here.
-            let fits = event == "push" && (payload["created"] == true || payload["deleted"] == true);
+            let fits =
+                event == "push" && (payload["created"] == true || payload["deleted"] == true);
             let expected = if fits { DeliveryOutcome::Noted } else { expected };
             assert_eq!(outcome, expected, "{event} {}", payload["action"]);
         }

@@ -220,12 +220,12 @@ async fn checks_are_asked_for_again_of_commits_that_were_built_and_forks_are_hel
     scene.repository.push("main");
     let push = hook.push("refs/heads/main", &before, &after).await;
     hook.tell(harness, "push", &push).await;
-    wait_for_ended(harness, 2).await;
+    wait_for_ended(harness, 3).await;
     harness.clock.advance(std::time::Duration::from_secs(1));
     for event in ["check_run", "check_suite"] {
         assert_eq!(again(event, &after).await, DeliveryOutcome::Noted);
     }
-    let of = wait_for_ended(harness, 4).await;
+    let of = wait_for_ended(harness, 5).await;
     let of_push = of.triggers.iter().filter(|of| of.revision == after);
     assert!(of_push.clone().all(|of| of.state == TriggerState::Built && !of.from_fork), "{of:?}");
     assert_eq!(of_push.count(), 3);
