@@ -123,12 +123,13 @@ async fn of_many_that_are_submitted_at_once_the_last_alone_is_left() {
 async fn settings_are_read_and_changed_and_a_branch_without_a_name_is_refused() {
     let (server, _token) = start().await;
     let settings: Value = server.get(SETTINGS).await;
-    assert_eq!(settings, json!({"default_branch": "main", "auto_cancel": true}));
+    assert_eq!(settings, json!({"default_branch": "main", "auto_cancel": true, "forks": "none"}));
     let put = |body: Value| server.as_admin(Method::PUT, SETTINGS).json(&body);
     refused(put(json!({"default_branch": ""})), 400).await;
     ok(put(json!({"default_branch": "trunk"}))).await;
     let settings: Value = server.get(SETTINGS).await;
-    assert_eq!(settings, json!({"default_branch": "trunk", "auto_cancel": false}));
+    let trunk = json!({"default_branch": "trunk", "auto_cancel": false, "forks": "none"});
+    assert_eq!(settings, trunk);
     let topic = submit(&server, "topic").await;
     submit(&server, "topic").await;
     assert_eq!(server.pipeline(&topic).await.canceled_by, None);

@@ -123,6 +123,17 @@ async fn a_fork_waits_for_somebody_and_then_gets_nothing_of_the_project() {
     let built = &of.triggers[0];
     assert_eq!((built.state, built.approved_by.as_deref()), (TriggerState::Built, Some("admin")));
     refused(harness.as_admin(Method::POST, &scene.approve(&held.id)), 409).await;
+    let log = harness.audit("").await;
+    for (operation, of) in
+        [("triggers/{trigger}/approve", &held.id), ("deliveries/{delivery}/redeliver", &id)]
+    {
+        let logged = log.iter().find(|event| event.operation.ends_with(operation)).unwrap();
+        assert!(logged.target.contains(of.as_str()), "{logged:?}");
+        assert!(
+            logged.before.is_some() && logged.namespace.as_deref() == Some("acme"),
+            "{logged:?}"
+        );
+    }
     let pipeline = built.pipeline.clone().unwrap();
     let pipeline: Pipeline = harness.get(&format!("/api/v3/pipelines/{pipeline}")).await;
     assert_eq!(pipeline.branch.as_deref(), Some("pull/7"));
