@@ -79,4 +79,5 @@ mod update;
 mod verify_on_a_mac;
 mod waiting;
 mod walls;
+mod webhooks;
 mod xcodes;

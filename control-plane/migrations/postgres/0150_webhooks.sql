@@ -30,3 +30,4 @@ CREATE INDEX webhook_deliveries_of_project ON webhook_deliveries (project, recei
 CREATE INDEX webhook_deliveries_with_payload ON webhook_deliveries (received_ms) WHERE payload IS NOT NULL;
 CREATE INDEX webhook_deliveries_old ON webhook_deliveries (received_ms);
 CREATE INDEX trigger_events_of_revision ON trigger_events (project, revision);
+CREATE INDEX trigger_events_held ON trigger_events (project, created_ms) WHERE state = 'held';

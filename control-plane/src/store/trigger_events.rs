@@ -230,8 +230,28 @@ fn item_from_row(row: &Row) -> Result<TriggerItem, StoreError> {
     })
 }
 
-/// Returns the newest causes of a project.
+/// Returns the newest causes of a project, and after them those that are held and older: they wait for somebody
+/// who has to see them.
 pub(crate) async fn newest(conn: &mut Conn, project: &str) -> Result<Vec<TriggerItem>, StoreError> {
+    let newest = newest_of_any_state(conn, project).await?;
+    let rows = query(
+        "SELECT * FROM trigger_events WHERE project = $1 AND state = 'held' \
+         ORDER BY created_ms DESC LIMIT 100",
+    )
+    .bind(project)
+    .fetch_all(conn)
+    .await?;
+    let held: Vec<TriggerItem> = rows.iter().map(item_from_row).collect::<Result<_, _>>()?;
+    let is_older = |held: &TriggerItem| newest.iter().all(|item| item.id != held.id);
+    let mut all: Vec<TriggerItem> = held.into_iter().filter(is_older).collect();
+    all.splice(0..0, newest);
+    Ok(all)
+}
+
+async fn newest_of_any_state(
+    conn: &mut Conn,
+    project: &str,
+) -> Result<Vec<TriggerItem>, StoreError> {
     let rows = query(
         "SELECT * FROM trigger_events WHERE project = $1 ORDER BY created_ms DESC, id DESC LIMIT 20",
     )
