@@ -46,18 +46,29 @@ pub(super) fn find_changes(seen: &BTreeMap<String, SeenRef>, now: &RemoteRefs) -
     there.chain(gone).collect()
 }
 
-/// Returns what changed, but for branches and tags of which a webhook told after the remote began to be listed:
-/// the list may be older than that. `heard` is the number of the last one that was told before. The other
-/// value is true if some were left out, so that the remote has to be asked again.
+/// What webhooks told when a remote was listed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    /// Number of the last one before the list was asked for.
+    pub(super) heard: u64,
+    /// Time until which copies of the host's repository have what was told, in milliseconds since 1970.
+    pub(super) settled_ms: i64,
+}
+
+/// Returns what changed, but for branches and tags of which a webhook told a moment before or later: the list
+/// may be older than that. The other value is true if some were left out, so that the remote has to be asked
+/// again.
 pub(super) fn find_told_changes(
     seen: &BTreeMap<String, SeenRef>,
     now: &RemoteRefs,
-    heard: u64,
+    told: Told,
 ) -> (Vec<RefChange>, bool) {
     let all = find_changes(seen, now);
     let count = all.len();
-    let is_later = |change: &RefChange| seen.get(&change.name).is_some_and(|of| of.heard > heard);
-    let changes: Vec<RefChange> = all.into_iter().filter(|change| !is_later(change)).collect();
+    let is_newer =
+        |of: &SeenRef| of.heard > told.heard || (of.heard > 0 && of.changed_ms > told.settled_ms);
+    let is_kept = |change: &RefChange| !seen.get(&change.name).is_some_and(is_newer);
+    let changes: Vec<RefChange> = all.into_iter().filter(is_kept).collect();
     let is_late = changes.len() < count;
     (changes, is_late)
 }
@@ -110,7 +121,7 @@ pub(crate) fn trigger_of_call(reference: &str, revision: &str, author: &str) -> 
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{MAX_TRIGGERS, find_changes, find_told_changes, triggers_of};
+    use super::{MAX_TRIGGERS, RefChange, Told, find_changes, find_told_changes, triggers_of};
     use crate::git::RemoteRefs;
     use crate::store::git_refs::SeenRef;
 
@@ -124,7 +135,7 @@ mod tests {
         let changes = find_changes(seen, now);
         for change in &changes {
             let (revision, changes) = (change.revision.clone(), change.number);
-            let of = SeenRef { revision, changes, heard: 0 };
+            let of = SeenRef { revision, changes, heard: 0, changed_ms: 0 };
             seen.insert(change.name.clone(), of);
         }
         triggers_of(&changes, 7).0.into_iter().map(|trigger| trigger.key).collect()
@@ -154,17 +165,35 @@ mod tests {
 
     #[test]
     fn a_list_that_is_older_than_a_webhook_moves_nothing_back() {
-        let of =
-            |revision: &str, heard| SeenRef { revision: revision.to_owned(), changes: 2, heard };
-        let seen = BTreeMap::from([("m".to_owned(), of("B", 5)), ("x".to_owned(), of("A", 4))]);
+        let of = |revision: &str, heard, changed_ms| SeenRef {
+            revision: revision.to_owned(),
+            changes: 2,
+            heard,
+            changed_ms,
+        };
+        let told = |heard, settled_ms| Told { heard, settled_ms };
+        let names = |(changes, is_late): (Vec<RefChange>, bool)| {
+            (changes.into_iter().map(|of| of.name).collect::<Vec<_>>(), is_late)
+        };
+        let seen =
+            BTreeMap::from([("m".to_owned(), of("B", 5, 90)), ("x".to_owned(), of("A", 4, 50))]);
         let old = remote(&[("m", "A"), ("x", "C")]);
-        let (changes, is_late) = find_told_changes(&seen, &old, 4);
-        assert_eq!(changes.iter().map(|of| &*of.name).collect::<Vec<_>>(), ["x"]);
-        assert!(is_late, "it is asked again");
-        // One that began after the webhook is believed, also where a branch is gone.
-        let (changes, is_late) = find_told_changes(&seen, &remote(&[("x", "A")]), 5);
-        assert_eq!(changes.iter().map(|of| &*of.name).collect::<Vec<_>>(), ["m"]);
-        assert!(!is_late);
+        // It began before the webhook, and is asked for again.
+        assert_eq!(
+            names(find_told_changes(&seen, &old, told(4, 100))),
+            (vec!["x".to_owned()], true)
+        );
+        // It began after it, at a copy that lags behind.
+        assert_eq!(
+            names(find_told_changes(&seen, &old, told(5, 80))),
+            (vec!["x".to_owned()], true)
+        );
+        // One that is later is believed, also where a branch is gone.
+        let gone = remote(&[("x", "A")]);
+        assert_eq!(
+            names(find_told_changes(&seen, &gone, told(5, 100))),
+            (vec!["m".to_owned()], false)
+        );
     }
 
     #[test]

@@ -14,6 +14,6 @@ mod values;
 pub(crate) use changes::{RefChange, trigger_of, trigger_of_call};
 pub(crate) use due_work::{DueWork, run_due_work};
 pub(crate) use poll::Polls;
-pub(crate) use schedule::{FETCH_LEASE_MS, next_attempt};
+pub(crate) use schedule::{FETCH_LEASE_MS, LAG_MS, next_attempt};
 pub(crate) use sealed::{SealError, SealedRemote, open_remote, open_sealed, seal_remote};
 pub(crate) use values::{asks_to_skip, pipeline_values, split_reference, variables_of_event};

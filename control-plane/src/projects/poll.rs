@@ -2,9 +2,9 @@
 
 use tokio::sync::Notify;
 
-use super::changes::{find_told_changes, triggers_of};
+use super::changes::{Told, find_told_changes, triggers_of};
 use super::due_work::DueWork;
-use super::schedule::{POLL_LEASE_MS, next_poll};
+use super::schedule::{LAG_MS, POLL_LEASE_MS, next_poll};
 use super::sealed::open_remote;
 use crate::contention;
 use crate::git::{GitError, RemoteRefs, list_refs};
@@ -90,14 +90,19 @@ async fn note(
     let Some(current) = current.filter(is_same) else { return Ok(()) };
     let seen = git_refs::of_project(&mut tx, project).await?;
     let listed_refs = listed.as_ref().ok().map(|(refs, _)| refs);
+    let told = Told { heard: of.heard, settled_ms: now_ms.saturating_sub(LAG_MS) };
     let (mut changes, is_late) = match listed_refs {
-        Some(refs) => find_told_changes(&seen, refs, of.heard),
+        Some(refs) => find_told_changes(&seen, refs, told),
         None => (Vec::new(), false),
     };
     // Asked for meanwhile: it stays due.
-    let is_asked = is_late || current.item.next_poll_ms < of.item.next_poll_ms;
-    let next_ms =
-        if is_asked { now_ms } else { next_poll(now_ms, interval_ms, failures, random()) };
+    let is_asked = current.item.next_poll_ms < of.item.next_poll_ms;
+    let usual_ms = next_poll(now_ms, interval_ms, failures, random());
+    let next_ms = match (is_asked, is_late) {
+        (true, _) => now_ms,
+        (false, true) => usual_ms.min(now_ms.saturating_add(LAG_MS)),
+        (false, false) => usual_ms,
+    };
     let (refs, host_keys) = match listed {
         Ok((refs, host_keys)) => (Some(refs), host_keys.as_deref()),
         Err(_) => (None, None),

@@ -15,6 +15,8 @@ pub(crate) struct SeenRef {
     pub(crate) changes: u64,
     /// Number of the last one that a webhook told, among all of the connection; 0: none.
     pub(crate) heard: u64,
+    /// Time of the last one, in milliseconds since 1970.
+    pub(crate) changed_ms: i64,
 }
 
 fn ref_from_row(row: &Row) -> Result<SeenRef, StoreError> {
@@ -22,6 +24,7 @@ fn ref_from_row(row: &Row) -> Result<SeenRef, StoreError> {
         revision: row.try_get("revision")?,
         changes: count_column(row, "changes")?,
         heard: count_column(row, "heard")?,
+        changed_ms: row.try_get("changed_ms")?,
     })
 }
 
@@ -32,7 +35,7 @@ pub(crate) async fn get(
     name: &str,
 ) -> Result<Option<SeenRef>, StoreError> {
     let row =
-        query("SELECT revision, changes, heard FROM git_refs WHERE project = $1 AND name = $2")
+        query("SELECT revision, changes, heard, changed_ms FROM git_refs WHERE project = $1 AND name = $2")
             .bind(project)
             .bind(name)
             .fetch_optional(conn)
@@ -60,10 +63,11 @@ pub(crate) async fn of_project(
     conn: &mut Conn,
     project: &str,
 ) -> Result<BTreeMap<String, SeenRef>, StoreError> {
-    let rows = query("SELECT name, revision, changes, heard FROM git_refs WHERE project = $1")
-        .bind(project)
-        .fetch_all(conn)
-        .await?;
+    let rows =
+        query("SELECT name, revision, changes, heard, changed_ms FROM git_refs WHERE project = $1")
+            .bind(project)
+            .fetch_all(conn)
+            .await?;
     let mut all = BTreeMap::new();
     for row in &rows {
         all.insert(row.try_get("name")?, ref_from_row(row)?);

@@ -100,6 +100,30 @@ async fn a_late_push_moves_nothing_back_and_a_lost_one_is_made_up_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_that_is_quicker_than_a_copy_of_the_repository_is_believed_a_moment_longer() {
+    let Some(octokit) = Octokit::start() else { return };
+    let repository = Repository::new();
+    let harness = begin(&repository).await;
+    let hook = Hook::set_up(&octokit, &harness, &repository.url()).await;
+    let before = head(&repository);
+    let after = repository.commit("second");
+    let payload = hook.push("refs/heads/main", &before, &after).await;
+    assert_eq!(hook.tell(&harness, "push", &payload).await, DeliveryOutcome::Noted);
+    wait_until(&harness, |of| of.triggers[0].message.is_some()).await;
+    // What is listed meanwhile is of before, and moves nothing back.
+    poll(&harness).await;
+    assert_eq!(details(&harness).await.triggers.len(), 1);
+    repository.push("main");
+    harness.clock.advance(Duration::from_secs(6));
+    let of = wait_for_ended(&harness, 1).await;
+    assert_eq!((of.triggers[0].state, &of.triggers[0].revision), (TriggerState::Built, &after));
+    poll(&harness).await;
+    harness.clock.advance(Duration::from_secs(60));
+    poll(&harness).await;
+    assert_eq!(details(&harness).await.triggers.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn branches_come_and_go_and_annotated_tags_stand_for_their_commits() {
     let Some(octokit) = Octokit::start() else { return };
     let repository = Repository::new();

@@ -16,8 +16,8 @@ use crate::api::error::ApiError;
 use crate::contention;
 use crate::git::{GitError, PackedSource, SourceNames, pack_source, read_config_files, read_head};
 use crate::projects::{
-    DueWork, FETCH_LEASE_MS, SealError, asks_to_skip, next_attempt, open_remote, pipeline_values,
-    split_reference,
+    DueWork, FETCH_LEASE_MS, LAG_MS, SealError, asks_to_skip, next_attempt, open_remote,
+    pipeline_values, split_reference,
 };
 use crate::sources as names;
 use crate::state::App;
@@ -126,7 +126,7 @@ async fn build(app: &App, due: DueTrigger) -> Result<(), StoreError> {
             let words = (message.as_str(), hint.as_deref());
             let now_ms = app.clock.wall_ms();
             let next_ms = next_attempt(due.created_ms, due.attempts, now_ms);
-            match next_ms.filter(|_| error.may_pass()) {
+            match next_ms.filter(|_| error.may_pass() || is_early(&error, &due, now_ms)) {
                 Some(next_ms) => {
                     contention::retry(|| note_retry(app, &due.id, words, next_ms)).await
                 }
@@ -138,6 +138,12 @@ async fn build(app: &App, due: DueTrigger) -> Result<(), StoreError> {
             }
         }
     }
+}
+
+/// Returns true for a commit that a webhook told of and that a copy of the repository may not have yet.
+fn is_early(error: &BuildError, due: &DueTrigger, now_ms: i64) -> bool {
+    let is_missing = matches!(error, BuildError::Git(GitError::NoCommit(_)));
+    is_missing && !due.event.is_empty() && now_ms.saturating_sub(due.created_ms) < LAG_MS
 }
 
 async fn note_end(
