@@ -26,7 +26,7 @@ CREATE TABLE webhook_deliveries (
     payload BYTEA,
     PRIMARY KEY (project, delivery)
 );
-CREATE INDEX webhook_deliveries_of_project ON webhook_deliveries (project, received_ms);
+CREATE INDEX webhook_deliveries_of_project ON webhook_deliveries (project, received_ms, delivery);
 CREATE INDEX webhook_deliveries_with_payload ON webhook_deliveries (received_ms) WHERE payload IS NOT NULL;
 CREATE INDEX webhook_deliveries_old ON webhook_deliveries (received_ms);
 CREATE INDEX trigger_events_of_revision ON trigger_events (project, revision);

@@ -88,7 +88,7 @@ pub(crate) async fn newest(
     let rows = query(
         "SELECT delivery, event, action, received_ms, outcome, message, \
          CASE WHEN payload IS NULL THEN 0 ELSE 1 END AS has_payload FROM webhook_deliveries \
-         WHERE project = $1 ORDER BY received_ms DESC, delivery LIMIT 50",
+         WHERE project = $1 ORDER BY received_ms DESC, delivery DESC LIMIT 50",
     )
     .bind(project)
     .fetch_all(conn)
