@@ -81,4 +81,5 @@ mod update;
 mod verify_on_a_mac;
 mod waiting;
 mod walls;
+mod webhooks;
 mod xcodes;

@@ -108,6 +108,7 @@ mod waiting_claims;
 mod waits;
 mod wakes;
 mod web;
+mod webhooks;
 
 pub use between_servers::BetweenServers;
 pub use cache_place::KeptCaches;

@@ -7,10 +7,16 @@ use std::time::Duration;
 
 use crate::archives::{self, SweepError};
 use crate::state::App;
-use crate::store::{artifacts, output, tasks};
+use crate::store::{artifacts, output, tasks, webhook_deliveries};
 
 /// Interval of looking for what has expired or is left.
 const ROUND: Duration = Duration::from_secs(3600);
+
+/// Time for which payloads of webhooks are kept, in milliseconds: 7 days. GitHub delivers them again for 3.
+const KEPT_PAYLOADS_MS: i64 = 7 * 24 * 3_600_000;
+
+/// Time for which it is known what became of a delivery, in milliseconds: 90 days.
+const KEPT_DELIVERIES_MS: i64 = 90 * 24 * 3_600_000;
 
 /// Deletes them in a directory. Runs before the first call is taken, so that no object is on its
 /// way. In a bucket other servers may be writing; there [`run_expiry`] deletes what has some age.
@@ -46,7 +52,18 @@ pub(crate) async fn run_expiry(app: App) {
 
 async fn tidy_up(app: &App) -> Result<(), SweepError> {
     archives::expire_archives(app).await?;
+    remove_old_deliveries(app).await?;
     sweep_left(app).await
+}
+
+/// Removes what webhooks brought long ago.
+async fn remove_old_deliveries(app: &App) -> Result<(), SweepError> {
+    let now_ms = app.clock.wall_ms();
+    let mut tx = app.store.write().await?;
+    let (payloads, rows) = (now_ms - KEPT_PAYLOADS_MS, now_ms - KEPT_DELIVERIES_MS);
+    webhook_deliveries::remove_old(&mut tx, payloads, rows).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 /// Deletes in a bucket what servers that were killed have left of tasks that are held.

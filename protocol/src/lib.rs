@@ -41,6 +41,7 @@ pub mod ssh;
 pub mod storage;
 pub mod supervise;
 pub mod task;
+pub mod webhooks;
 pub mod xcode;
 
 /// Header with the allocation that a write belongs to: the fencing token of every task call.

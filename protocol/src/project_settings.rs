@@ -2,7 +2,24 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::names::named;
 use crate::projects::ReportedStatuses;
+
+/// What becomes of pull requests of forks, whose authors may write anything into the configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ForkPolicy {
+    /// They are not built.
+    #[default]
+    None,
+    /// Each commit waits for somebody to let it through.
+    Approve,
+    /// They are built, without secrets.
+    Build,
+}
+
+named!(ForkPolicy: None = "none", Approve = "approve", Build = "build");
 
 /// `GET` and `PUT /api/v3/projects/{project}/settings`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +35,9 @@ pub struct ProjectSettings {
     /// before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statuses: Option<ReportedStatuses>,
+    /// What becomes of pull requests of forks.
+    #[serde(default)]
+    pub forks: ForkPolicy,
 }
 
 /// Beginning of what stands for the one who canceled a pipeline where a later one did, as
@@ -36,6 +56,11 @@ fn usual_branch() -> String {
 
 impl Default for ProjectSettings {
     fn default() -> Self {
-        Self { default_branch: usual_branch(), auto_cancel: false, statuses: None }
+        Self {
+            default_branch: usual_branch(),
+            auto_cancel: false,
+            statuses: None,
+            forks: ForkPolicy::None,
+        }
     }
 }

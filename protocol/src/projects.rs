@@ -188,6 +188,9 @@ pub struct ConnectionItem {
     /// Branch that the remote checks out by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_branch: Option<String>,
+    /// Time at which the secret of its webhook was set, in milliseconds since 1970; none: it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook_ms: Option<u64>,
 }
 
 /// A poll of a remote.
@@ -219,9 +222,17 @@ pub enum TriggerState {
     Skipped,
     /// It could not be built.
     Failed,
+    /// It is of a fork, and waits for somebody to let it through.
+    Held,
 }
 
-named!(TriggerState: Waiting = "waiting", Built = "built", Skipped = "skipped", Failed = "failed");
+named!(
+    TriggerState: Waiting = "waiting",
+    Built = "built",
+    Skipped = "skipped",
+    Failed = "failed",
+    Held = "held",
+);
 
 /// Cause of a pipeline.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -229,7 +240,8 @@ named!(TriggerState: Waiting = "waiting", Built = "built", Skipped = "skipped", 
 pub struct TriggerItem {
     /// Its id.
     pub id: String,
-    /// `push`, or `api` where somebody asked for it.
+    /// `push`, `pull_request`, `rerequest` where somebody asked the host for it again, or `api` where somebody
+    /// asked us.
     pub kind: String,
     /// Full name of the branch or tag.
     pub reference: String,
@@ -237,6 +249,12 @@ pub struct TriggerItem {
     pub revision: String,
     /// State.
     pub state: TriggerState,
+    /// Set where the commit is of a fork.
+    #[serde(default)]
+    pub from_fork: bool,
+    /// Account that let it through, where it was held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<String>,
     /// Time at which it was heard of, in milliseconds since 1970.
     pub created_ms: u64,
     /// Time from then to the pipeline, in milliseconds.

@@ -269,6 +269,9 @@ fn details_text(of: &ConnectionDetails) -> String {
     ];
     lines.extend(item.public_key.as_ref().map(|key| format!("deploy key: {}", plain(key))));
     lines.extend(item.host_keys.iter().map(|key| format!("host key: {}", plain(key))));
+    if let Some(since) = item.webhook_ms {
+        lines.push(format!("webhooks: taken since {}", numbers::local_time(since)));
+    }
     if let Some(poll) = &item.last_poll {
         let took = russet_text::format_duration(Duration::from_millis(poll.took_ms));
         let when = numbers::local_time(poll.at_ms);
@@ -289,6 +292,15 @@ fn details_text(of: &ConnectionDetails) -> String {
         ]);
     }
     let mut text = format!("{}\n\n{}", lines.join("\n"), table.render("Nothing was built yet."));
+    for trigger in of.triggers.iter().filter(|of| of.state == TriggerState::Held) {
+        text.push_str(&format!(
+            "\n{} at {} is of a fork. To build this commit:\n  russet project approve {} {}",
+            plain(&short_name(trigger)),
+            plain(&trigger.revision),
+            plain(&item.project),
+            plain(&trigger.id)
+        ));
+    }
     for trigger in of.triggers.iter().filter(|trigger| trigger.message.is_some()) {
         let (name, message) = (short_name(trigger), trigger.message.clone().unwrap_or_default());
         text.push_str(&format!(
@@ -356,7 +368,8 @@ fn statuses_text(statuses: &[CommitStatusItem]) -> String {
 fn short_name(trigger: &TriggerItem) -> String {
     let name = &trigger.reference;
     let short = name.strip_prefix("refs/heads/").or_else(|| name.strip_prefix("refs/tags/"));
-    short.unwrap_or(name).to_owned()
+    let of_pull = || name.strip_prefix("refs/").and_then(|name| name.strip_suffix("/head"));
+    short.or_else(of_pull).unwrap_or(name).to_owned()
 }
 
 fn short_hash(trigger: &TriggerItem) -> String {
@@ -370,5 +383,6 @@ fn trigger_state(trigger: &TriggerItem) -> &'static str {
         TriggerState::Built => "built",
         TriggerState::Skipped => "skipped",
         TriggerState::Failed => "failed",
+        TriggerState::Held => "needs approval",
     }
 }

@@ -12,6 +12,7 @@ use super::connect::{self, ConnectCommand};
 use super::notify::{self, NotifyCommand};
 use super::project_settings::{self, SettingsCommand};
 use super::secret_input::{SecretArgs, read_secret_file, secret_text};
+use super::webhooks::{self, WebhookCommand};
 use crate::client::{ConnectionArgs, Owner};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
@@ -60,6 +61,8 @@ pub(crate) enum ContextCommand {
 pub(crate) enum ProjectCommand {
     #[command(flatten)]
     Connect(ConnectCommand),
+    #[command(flatten)]
+    Webhook(WebhookCommand),
     /// Manage the variables that every job of a project gets
     #[command(subcommand)]
     Env(EnvCommand),
@@ -202,6 +205,7 @@ pub(crate) async fn run_project(command: ProjectCommand) -> Result<Exit> {
         ProjectCommand::SshKey(command) => ssh_key(command).await,
         ProjectCommand::Notify(command) => notify::main(command).await,
         ProjectCommand::Settings(command) => project_settings::main(command).await,
+        ProjectCommand::Webhook(command) => webhooks::main(command).await,
         ProjectCommand::Delete { project, yes, connection } => {
             let client = connection.connect()?;
             yes.confirm(&format!("Delete the project {} with all that it has", plain(&project)))?;

@@ -42,6 +42,7 @@ pub(crate) mod token;
 pub(crate) mod user;
 pub(crate) mod values;
 mod watch;
+mod webhooks;
 pub(crate) mod workflow;
 
 use std::future::Future;

@@ -1,6 +1,6 @@
 //! `russet project settings`.
 
-use russet_protocol::project_settings::ProjectSettings;
+use russet_protocol::project_settings::{ForkPolicy, ProjectSettings};
 use russet_protocol::projects::ReportedStatuses;
 
 use super::OutputArgs;
@@ -36,9 +36,34 @@ pub(crate) enum SettingsCommand {
         /// Things whose states are told to the repository's host, at the commit
         #[arg(long, value_enum, value_name = "WHICH")]
         statuses: Option<Statuses>,
+        /// What becomes of pull requests of forks: none are built, somebody lets each commit through, or all are
+        /// built, always without secrets
+        #[arg(long, value_enum, value_name = "WHAT")]
+        forks: Option<Forks>,
         #[command(flatten)]
         connection: ConnectionArgs,
     },
+}
+
+/// What becomes of pull requests of forks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Forks {
+    /// They are not built
+    None,
+    /// Each commit waits for `russet project approve`
+    Approve,
+    /// They are built
+    Build,
+}
+
+impl From<Forks> for ForkPolicy {
+    fn from(forks: Forks) -> Self {
+        match forks {
+            Forks::None => Self::None,
+            Forks::Approve => Self::Approve,
+            Forks::Build => Self::Build,
+        }
+    }
 }
 
 /// A setting that is on or off.
@@ -84,10 +109,18 @@ pub(crate) async fn main(command: SettingsCommand) -> Result<Exit> {
                 Format::Text => render::print_text(&settings_table(&settings))?,
             }
         }
-        SettingsCommand::Set { project, auto_cancel, default_branch, statuses, connection } => {
-            if auto_cancel.is_none() && default_branch.is_none() && statuses.is_none() {
+        SettingsCommand::Set {
+            project,
+            auto_cancel,
+            default_branch,
+            statuses,
+            forks,
+            connection,
+        } => {
+            let is_nothing = auto_cancel.is_none() && default_branch.is_none();
+            if is_nothing && statuses.is_none() && forks.is_none() {
                 return Err(CliError::new(Exit::Usage, "no setting was named")
-                    .hint("name one: --auto-cancel, --default-branch, --statuses"));
+                    .hint("name one: --auto-cancel, --default-branch, --statuses, --forks"));
             }
             let client = connection.connect()?;
             let mut settings = client.project_settings(&project).await?;
@@ -99,6 +132,9 @@ pub(crate) async fn main(command: SettingsCommand) -> Result<Exit> {
             }
             if let Some(statuses) = statuses {
                 settings.statuses = Some(statuses.into());
+            }
+            if let Some(forks) = forks {
+                settings.forks = forks.into();
             }
             client.put_project_settings(&project, &settings).await?;
             render::print_text(&settings_table(&settings))?;
@@ -114,5 +150,6 @@ fn settings_table(settings: &ProjectSettings) -> String {
     table.row(["default-branch".to_owned(), plain(&settings.default_branch)]);
     let statuses = settings.statuses.map(ReportedStatuses::as_str);
     table.row(["statuses".to_owned(), statuses.unwrap_or("not known to this server").to_owned()]);
+    table.row(["forks".to_owned(), settings.forks.as_str().to_owned()]);
     table.render("")
 }

@@ -30,7 +30,7 @@ pub(crate) use credential::RemoteCredential;
 pub(crate) use error::GitError;
 pub(crate) use history::HistoryWish;
 pub(crate) use key::{make_deploy_key, show_host_keys};
-pub(crate) use refs::RemoteRefs;
+pub(crate) use refs::{RemoteRefs, is_hash, is_ref_name};
 pub(crate) use remote::{Remote, list_refs};
 pub(crate) use remote_url::{AllowedTransports, RemoteUrl, Transport, UrlError};
 pub(crate) use room::{GitRoom, MAX_PARALLEL};

@@ -6,19 +6,19 @@ use russet_protocol::ids::AllocationId;
 
 use crate::git::RemoteRefs;
 use crate::store::git_refs::SeenRef;
-use crate::store::trigger_events::NewTrigger;
+use crate::store::trigger_events::{EventValues, NewTrigger};
 
 /// Most pipelines that one poll causes: a mirror push of a thousand tags is no wish for a thousand builds.
 const MAX_TRIGGERS: usize = 50;
 
 /// A branch or tag that is at another commit than before, or gone (empty).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RefChange {
-    pub(super) name: String,
-    pub(super) revision: String,
-    pub(super) before: Option<String>,
+pub(crate) struct RefChange {
+    pub(crate) name: String,
+    pub(crate) revision: String,
+    pub(crate) before: Option<String>,
     /// Number of the change of this branch or tag.
-    pub(super) number: u64,
+    pub(crate) number: u64,
 }
 
 /// Returns what changed since a remote was seen last.
@@ -46,12 +46,47 @@ pub(super) fn find_changes(seen: &BTreeMap<String, SeenRef>, now: &RemoteRefs) -
     there.chain(gone).collect()
 }
 
+/// What webhooks told when a remote was listed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    /// Number of the last one before the list was asked for.
+    pub(super) heard: u64,
+    /// Time until which copies of the host's repository have what was told, in milliseconds since 1970.
+    pub(super) settled_ms: i64,
+}
+
+/// Returns what changed, but for branches and tags of which a webhook told a moment before or later: the list
+/// may be older than that. The other value is true if some were left out, so that the remote has to be asked
+/// again.
+pub(super) fn find_told_changes(
+    seen: &BTreeMap<String, SeenRef>,
+    now: &RemoteRefs,
+    told: Told,
+) -> (Vec<RefChange>, bool) {
+    let all = find_changes(seen, now);
+    let count = all.len();
+    let is_newer =
+        |of: &SeenRef| of.heard > told.heard || (of.heard > 0 && of.changed_ms > told.settled_ms);
+    let is_kept = |change: &RefChange| !seen.get(&change.name).is_some_and(is_newer);
+    let changes: Vec<RefChange> = all.into_iter().filter(is_kept).collect();
+    let is_late = changes.len() < count;
+    (changes, is_late)
+}
+
 /// Returns the triggers of changes, and how many were left out. `connected_ms` tells a connection from an
 /// earlier one of the same project.
 pub(super) fn triggers_of(changes: &[RefChange], connected_ms: u64) -> (Vec<NewTrigger>, usize) {
     let pushed: Vec<&RefChange> =
         changes.iter().filter(|change| !change.revision.is_empty()).collect();
-    let new = |change: &&RefChange| NewTrigger {
+    let triggers: Vec<NewTrigger> =
+        pushed.iter().take(MAX_TRIGGERS).map(|change| trigger_of(change, connected_ms)).collect();
+    let left_out = pushed.len() - triggers.len();
+    (triggers, left_out)
+}
+
+/// Returns the trigger of a change. Its key is the same whether a poll or a webhook told of it.
+pub(crate) fn trigger_of(change: &RefChange, connected_ms: u64) -> NewTrigger {
+    NewTrigger {
         id: AllocationId::generate().to_string(),
         key: format!("{connected_ms}:{}@{}#{}", change.name, change.revision, change.number),
         kind: "push",
@@ -59,10 +94,10 @@ pub(super) fn triggers_of(changes: &[RefChange], connected_ms: u64) -> (Vec<NewT
         revision: change.revision.clone(),
         base_revision: change.before.clone(),
         author: None,
-    };
-    let triggers: Vec<NewTrigger> = pushed.iter().take(MAX_TRIGGERS).map(new).collect();
-    let left_out = pushed.len() - triggers.len();
-    (triggers, left_out)
+        from_fork: false,
+        event: EventValues::new(),
+        is_held: false,
+    }
 }
 
 /// Returns the trigger of somebody's wish.
@@ -76,6 +111,9 @@ pub(crate) fn trigger_of_call(reference: &str, revision: &str, author: &str) -> 
         revision: revision.to_owned(),
         base_revision: None,
         author: Some(author.to_owned()),
+        from_fork: false,
+        event: EventValues::new(),
+        is_held: false,
     }
 }
 
@@ -83,7 +121,7 @@ pub(crate) fn trigger_of_call(reference: &str, revision: &str, author: &str) -> 
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{MAX_TRIGGERS, find_changes, triggers_of};
+    use super::{MAX_TRIGGERS, RefChange, Told, find_changes, find_told_changes, triggers_of};
     use crate::git::RemoteRefs;
     use crate::store::git_refs::SeenRef;
 
@@ -96,7 +134,8 @@ mod tests {
     fn apply(seen: &mut BTreeMap<String, SeenRef>, now: &RemoteRefs) -> Vec<String> {
         let changes = find_changes(seen, now);
         for change in &changes {
-            let of = SeenRef { revision: change.revision.clone(), changes: change.number };
+            let (revision, changes) = (change.revision.clone(), change.number);
+            let of = SeenRef { revision, changes, heard: 0, changed_ms: 0 };
             seen.insert(change.name.clone(), of);
         }
         triggers_of(&changes, 7).0.into_iter().map(|trigger| trigger.key).collect()
@@ -122,6 +161,39 @@ mod tests {
         let (triggers, _) = triggers_of(&changes, 1);
         assert_eq!(triggers[0].base_revision.as_deref(), Some("A"));
         assert_eq!(triggers[1].base_revision, None);
+    }
+
+    #[test]
+    fn a_list_that_is_older_than_a_webhook_moves_nothing_back() {
+        let of = |revision: &str, heard, changed_ms| SeenRef {
+            revision: revision.to_owned(),
+            changes: 2,
+            heard,
+            changed_ms,
+        };
+        let told = |heard, settled_ms| Told { heard, settled_ms };
+        let names = |(changes, is_late): (Vec<RefChange>, bool)| {
+            (changes.into_iter().map(|of| of.name).collect::<Vec<_>>(), is_late)
+        };
+        let seen =
+            BTreeMap::from([("m".to_owned(), of("B", 5, 90)), ("x".to_owned(), of("A", 4, 50))]);
+        let old = remote(&[("m", "A"), ("x", "C")]);
+        // It began before the webhook, and is asked for again.
+        assert_eq!(
+            names(find_told_changes(&seen, &old, told(4, 100))),
+            (vec!["x".to_owned()], true)
+        );
+        // It began after it, at a copy that lags behind.
+        assert_eq!(
+            names(find_told_changes(&seen, &old, told(5, 80))),
+            (vec!["x".to_owned()], true)
+        );
+        // One that is later is believed, also where a branch is gone.
+        let gone = remote(&[("x", "A")]);
+        assert_eq!(
+            names(find_told_changes(&seen, &gone, told(5, 100))),
+            (vec!["m".to_owned()], false)
+        );
     }
 
     #[test]

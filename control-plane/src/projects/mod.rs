@@ -15,12 +15,12 @@ mod sealed;
 mod status_times;
 mod values;
 
-pub(crate) use changes::trigger_of_call;
+pub(crate) use changes::{RefChange, trigger_of, trigger_of_call};
 pub(crate) use commit_statuses::CommitStatuses;
 pub(crate) use due_work::{DueWork, run_due_work};
 pub(crate) use host_access::{AccessError, host_access, open_for_git};
 pub(crate) use poll::Polls;
-pub(crate) use schedule::{FETCH_LEASE_MS, next_attempt};
-pub(crate) use sealed::{SealedApp, SealedRemote, open_remote, seal_remote};
+pub(crate) use schedule::{FETCH_LEASE_MS, LAG_MS, next_attempt};
+pub(crate) use sealed::{SealedApp, SealedRemote, open_remote, open_sealed, seal_remote};
 pub(crate) use status_times::GIVE_UP_AFTER_MS;
-pub(crate) use values::{asks_to_skip, pipeline_values, split_reference};
+pub(crate) use values::{asks_to_skip, pipeline_values, split_reference, variables_of_event};

@@ -2,10 +2,10 @@
 
 use tokio::sync::Notify;
 
-use super::changes::{find_changes, triggers_of};
+use super::changes::{Told, find_told_changes, triggers_of};
 use super::due_work::DueWork;
 use super::host_access::open_for_git;
-use super::schedule::{POLL_LEASE_MS, next_poll};
+use super::schedule::{LAG_MS, POLL_LEASE_MS, next_poll};
 use crate::contention;
 use crate::git::{GitError, RemoteRefs, list_refs};
 use crate::state::App;
@@ -87,10 +87,21 @@ async fn note(
         now.item.created_ms == of.item.created_ms && now.item.url == of.item.url
     };
     let Some(current) = current.filter(is_same) else { return Ok(()) };
+    let seen = git_refs::of_project(&mut tx, project).await?;
+    let listed_refs = listed.as_ref().ok().map(|(refs, _)| refs);
+    let told = Told { heard: of.heard, settled_ms: now_ms.saturating_sub(LAG_MS) };
+    let (mut changes, is_late) = match listed_refs {
+        Some(refs) => find_told_changes(&seen, refs, told),
+        None => (Vec::new(), false),
+    };
     // Asked for meanwhile: it stays due.
     let is_asked = current.item.next_poll_ms < of.item.next_poll_ms;
-    let next_ms =
-        if is_asked { now_ms } else { next_poll(now_ms, interval_ms, failures, random()) };
+    let usual_ms = next_poll(now_ms, interval_ms, failures, random());
+    let next_ms = match (is_asked, is_late) {
+        (true, _) => now_ms,
+        (false, true) => usual_ms.min(now_ms.saturating_add(LAG_MS)),
+        (false, false) => usual_ms,
+    };
     let (refs, host_keys) = match listed {
         Ok((refs, host_keys)) => (Some(refs), host_keys.as_deref()),
         Err(_) => (None, None),
@@ -105,21 +116,18 @@ async fn note(
         host_keys,
     };
     git_connections::note_poll(&mut tx, &polled).await?;
-    if let Some(refs) = refs {
-        let seen = git_refs::of_project(&mut tx, project).await?;
-        let changes = find_changes(&seen, refs);
-        for change in &changes {
-            git_refs::put(&mut tx, (project, &change.name), &change.revision, now_ms).await?;
-        }
-        if current.item.has_baseline {
-            let (triggers, left_out) = triggers_of(&changes, current.item.created_ms);
-            for trigger in &triggers {
-                trigger_events::insert(&mut tx, project, trigger, now_ms).await?;
-            }
-            if left_out > 0 {
-                tracing::warn!(project, left_out, "too many branches and tags changed at once");
-            }
-        }
+    for change in &changes {
+        git_refs::put(&mut tx, (project, &change.name), &change.revision, now_ms).await?;
+    }
+    if !current.item.has_baseline {
+        changes.clear();
+    }
+    let (triggers, left_out) = triggers_of(&changes, current.item.created_ms);
+    for trigger in &triggers {
+        trigger_events::insert(&mut tx, project, trigger, now_ms).await?;
+    }
+    if left_out > 0 {
+        tracing::warn!(project, left_out, "too many branches and tags changed at once");
     }
     tx.commit().await?;
     app.git.builds.notify_one();

@@ -19,6 +19,10 @@ pub(crate) const POLL_LEASE_MS: i64 = 120_000;
 /// The same of a trigger, beyond the longest time of its fetch.
 pub(crate) const FETCH_LEASE_MS: i64 = 30 * 60_000;
 
+/// Time within which all copies of a host's repository have what its webhook told, in milliseconds. A list or a
+/// commit that is asked for earlier may be one of before.
+pub(crate) const LAG_MS: i64 = 10_000;
+
 /// Returns the time of the next poll. `random` spreads those of many projects over a tenth of the
 /// interval; failures make it longer.
 pub(crate) fn next_poll(now_ms: i64, interval_ms: i64, failures: u32, random: u32) -> i64 {

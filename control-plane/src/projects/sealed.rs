@@ -25,6 +25,9 @@ pub(crate) struct SealedRemote {
     pub(crate) private_key: Option<Secret>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) github_app: Option<SealedApp>,
+    /// Secret under which the host signs its webhooks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) webhook_secret: Option<Secret>,
 }
 
 /// GitHub App of a connection.
@@ -58,14 +61,22 @@ pub(crate) fn seal_remote(
     Ok(sealer.seal(owner(project), SEAL_NAME, &text)?)
 }
 
+/// Returns the secret part of a connection.
+pub(crate) fn open_sealed(
+    sealer: &Sealer,
+    of: &StoredConnection,
+) -> Result<SealedRemote, SealError> {
+    let text = sealer.open(owner(&of.item.project), SEAL_NAME, &of.sealed)?;
+    Ok(serde_json::from_str(text.expose())?)
+}
+
 /// Returns the remote of a connection, with its credential. The rules for addresses are those of now.
 pub(crate) fn open_remote(
     sealer: &Sealer,
     settings: &GitSettings,
     of: &StoredConnection,
 ) -> Result<(Remote, SealedRemote), SealError> {
-    let text = sealer.open(owner(&of.item.project), SEAL_NAME, &of.sealed)?;
-    let sealed: SealedRemote = serde_json::from_str(text.expose())?;
+    let sealed = open_sealed(sealer, of)?;
     let user = || sealed.user.clone().unwrap_or_else(|| ANY_USER.to_owned());
     let credential = match (&sealed.private_key, &sealed.token) {
         (Some(key), _) => RemoteCredential::Key(key.clone()),

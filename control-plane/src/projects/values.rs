@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use russet_protocol::admin::ParameterValue;
 
 use crate::git::{Head, RemoteUrl};
-use crate::store::trigger_events::DueTrigger;
+use crate::store::trigger_events::{DueTrigger, EventValues};
 
 /// Characters of a title and of a body in which a mark counts
 /// (<https://circleci.com/docs/guides/orchestrate/skip-build/>).
@@ -21,9 +21,31 @@ pub(crate) fn asks_to_skip(head: &Head) -> bool {
     has_mark(&head.subject) || has_mark(&head.body)
 }
 
-/// Returns the branch, or else the tag, of a full name.
+/// Returns the branch, or else the tag, of a full name. That of a pull request is `pull/N`, as at CircleCI.
 pub(crate) fn split_reference(reference: &str) -> (Option<&str>, Option<&str>) {
-    (reference.strip_prefix("refs/heads/"), reference.strip_prefix("refs/tags/"))
+    let of_pull = || reference.strip_prefix("refs/").and_then(|name| name.strip_suffix("/head"));
+    let pull = of_pull().filter(|name| name.starts_with("pull/"));
+    (reference.strip_prefix("refs/heads/").or(pull), reference.strip_prefix("refs/tags/"))
+}
+
+/// Returns the variables of tasks that CircleCI sets for pull requests of forks.
+pub(crate) fn variables_of_event(event: &EventValues) -> Vec<(&'static str, String)> {
+    let of = |name: &str| {
+        let value = event.get(&format!("pipeline.event.github.pull_request.{name}"))?;
+        Some(match value {
+            ParameterValue::Text(text) => text.clone(),
+            ParameterValue::Integer(number) => number.to_string(),
+            ParameterValue::Boolean(truth) => truth.to_string(),
+        })
+    };
+    let all = [
+        ("CIRCLE_PR_NUMBER", of("number")),
+        ("CIRCLE_PR_REPONAME", of("head.repo.name")),
+        ("CIRCLE_PR_USERNAME", of("user.login")),
+        ("CIRCLE_PULL_REQUEST", of("url")),
+        ("CIRCLE_PULL_REQUESTS", of("url")),
+    ];
+    all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 /// Returns the values of a pipeline, by their full names.
@@ -34,21 +56,24 @@ pub(crate) fn pipeline_values(
     default_branch: Option<&str>,
 ) -> BTreeMap<String, ParameterValue> {
     let (branch, _) = split_reference(&trigger.reference);
-    let is_push = trigger.kind == "push";
+    let is_event = trigger.kind != "api";
     let text = |value: &str| ParameterValue::Text(value.to_owned());
     let mut values = BTreeMap::from([
         // A change at the remote is what CircleCI calls a webhook, however it is heard of.
-        ("pipeline.trigger_source".to_owned(), text(if is_push { "webhook" } else { "api" })),
-        ("pipeline.trigger.type".to_owned(), text(if is_push { "webhook" } else { "api" })),
+        ("pipeline.trigger_source".to_owned(), text(if is_event { "webhook" } else { "api" })),
+        ("pipeline.trigger.type".to_owned(), text(if is_event { "webhook" } else { "api" })),
         ("pipeline.trigger.id".to_owned(), text(&trigger.id)),
         ("pipeline.git.commit.subject".to_owned(), text(&head.subject)),
         ("pipeline.git.commit.body".to_owned(), text(&head.body)),
         ("pipeline.git.commit.author_name".to_owned(), text(&head.author_name)),
         ("pipeline.git.commit.author_email".to_owned(), text(&head.author_email)),
     ]);
-    if is_push {
-        values.insert("pipeline.event.name".to_owned(), text("push"));
+    if is_event {
+        let of_pull = trigger.reference.starts_with("refs/pull/");
+        let name = if of_pull { "pull_request" } else { "push" };
+        values.insert("pipeline.event.name".to_owned(), text(name));
     }
+    values.extend(trigger.event.clone());
     if let Some(base) = &trigger.base_revision {
         values.insert("pipeline.git.base_revision".to_owned(), text(base));
     }
@@ -65,11 +90,19 @@ pub(crate) fn pipeline_values(
 
 #[cfg(test)]
 mod tests {
-    use super::asks_to_skip;
+    use super::{asks_to_skip, split_reference};
     use crate::git::Head;
 
     fn head(subject: &str, body: &str) -> Head {
         Head { subject: subject.to_owned(), body: body.to_owned(), ..Head::default() }
+    }
+
+    #[test]
+    fn the_branch_of_a_pull_request_is_its_number() {
+        assert_eq!(split_reference("refs/pull/7/head"), (Some("pull/7"), None));
+        assert_eq!(split_reference("refs/heads/pull/7"), (Some("pull/7"), None));
+        assert_eq!(split_reference("refs/tags/v1"), (None, Some("v1")));
+        assert_eq!(split_reference("refs/notes/x/head"), (None, None));
     }
 
     #[test]

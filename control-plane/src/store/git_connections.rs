@@ -25,6 +25,8 @@ pub(crate) struct StoredConnection {
     pub(crate) call_group: Option<String>,
     /// Polls that failed one after the other.
     pub(crate) failures: u32,
+    /// Number of changes that were heard of by webhooks.
+    pub(crate) heard: u64,
 }
 
 fn last_poll(row: &Row) -> Result<Option<PollItem>, StoreError> {
@@ -55,6 +57,7 @@ fn connection_from_row(row: &Row) -> Result<StoredConnection, StoreError> {
         last_poll: last_poll(row)?,
         has_baseline: row.try_get("has_baseline")?,
         default_branch: row.try_get("default_branch")?,
+        webhook_ms: count_maybe(row, "webhook_ms")?,
     };
     Ok(StoredConnection {
         item,
@@ -63,6 +66,7 @@ fn connection_from_row(row: &Row) -> Result<StoredConnection, StoreError> {
         reach: reach_column(row)?,
         call_group: row.try_get("call_group")?,
         failures: u32::try_from(count_column(row, "failures")?).unwrap_or(u32::MAX),
+        heard: count_column(row, "heard")?,
     })
 }
 
@@ -93,7 +97,8 @@ pub(crate) async fn put(tx: &mut WriteTx, new: &StoredConnection) -> Result<(), 
     query(
         "INSERT INTO git_connections (project, url, host_kind, credential, sealed, public_key, \
          host_keys, config_path, namespaces, added_by, created_ms, poll_ms, next_poll_ms, \
-         api_url, call_group) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+         api_url, call_group, webhook_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
     )
     .bind(&new.item.project)
     .bind(&new.item.url)
@@ -110,6 +115,7 @@ pub(crate) async fn put(tx: &mut WriteTx, new: &StoredConnection) -> Result<(), 
     .bind(int_value(new.item.next_poll_ms))
     .bind(&new.item.api_url)
     .bind(&new.call_group)
+    .bind(new.item.webhook_ms.map(int_value))
     .execute(tx)
     .await?;
     Ok(())
@@ -119,7 +125,7 @@ pub(crate) async fn put(tx: &mut WriteTx, new: &StoredConnection) -> Result<(), 
 pub(crate) async fn remove(tx: &mut WriteTx, project: &str) -> Result<bool, StoreError> {
     query("DELETE FROM git_refs WHERE project = $1").bind(project).execute(tx).await?;
     commit_statuses::delete_before(tx, project, i64::MAX).await?;
-    query("DELETE FROM trigger_events WHERE project = $1 AND state = 'waiting'")
+    query("DELETE FROM trigger_events WHERE project = $1 AND state IN ('waiting', 'held')")
         .bind(project)
         .execute(tx)
         .await?;
@@ -221,4 +227,38 @@ pub(crate) async fn lock(
         .fetch_optional(tx)
         .await?;
     row.as_ref().map(connection_from_row).transpose()
+}
+
+/// Returns the connections that take webhooks.
+pub(crate) async fn with_webhook(conn: &mut Conn) -> Result<Vec<StoredConnection>, StoreError> {
+    let rows = query("SELECT * FROM git_connections WHERE webhook_ms IS NOT NULL ORDER BY project")
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(connection_from_row).collect()
+}
+
+/// Sets what is sealed of a connection, and the time since when it takes webhooks.
+pub(crate) async fn set_webhook(
+    tx: &mut WriteTx,
+    project: &str,
+    sealed: &[u8],
+    webhook_ms: Option<i64>,
+) -> Result<(), StoreError> {
+    query("UPDATE git_connections SET sealed = $1, webhook_ms = $2 WHERE project = $3")
+        .bind(sealed)
+        .bind(webhook_ms)
+        .bind(project)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// Counts a change that was heard of by a webhook. Returns its number.
+pub(crate) async fn count_heard(tx: &mut WriteTx, project: &str) -> Result<u64, StoreError> {
+    let row =
+        query("UPDATE git_connections SET heard = heard + 1 WHERE project = $1 RETURNING heard")
+            .bind(project)
+            .fetch_one(tx)
+            .await?;
+    count_column(&row, "heard")
 }

@@ -87,6 +87,7 @@ pub(crate) mod user_ssh_keys;
 pub(crate) mod user_tokens;
 pub(crate) mod users;
 pub(crate) mod variables;
+pub(crate) mod webhook_deliveries;
 pub(crate) mod workflows;
 pub(crate) mod workspaces;
 mod write;

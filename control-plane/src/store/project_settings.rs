@@ -19,7 +19,7 @@ pub(crate) struct StoredSettings {
 /// Returns the settings of a project, or those that a project has at first.
 pub(crate) async fn get(conn: &mut Conn, project: &str) -> Result<StoredSettings, StoreError> {
     let row = query(
-        "SELECT default_branch, auto_cancel_ms, statuses FROM project_settings WHERE project = $1",
+        "SELECT default_branch, auto_cancel_ms, statuses, forks FROM project_settings WHERE project = $1",
     )
     .bind(project)
     .fetch_optional(conn)
@@ -30,11 +30,11 @@ pub(crate) async fn get(conn: &mut Conn, project: &str) -> Result<StoredSettings
         return Ok(StoredSettings { settings, auto_cancel_ms: None });
     };
     let auto_cancel_ms: Option<i64> = row.try_get("auto_cancel_ms")?;
-    let default_branch = row.try_get("default_branch")?;
     let settings = ProjectSettings {
-        default_branch,
+        default_branch: row.try_get("default_branch")?,
         auto_cancel: auto_cancel_ms.is_some(),
         statuses: Some(parse(&row, "statuses")?),
+        forks: parse(&row, "forks")?,
     };
     Ok(StoredSettings { settings, auto_cancel_ms })
 }
@@ -47,9 +47,10 @@ pub(crate) async fn put(
     now_ms: i64,
 ) -> Result<(), StoreError> {
     query(
-        "INSERT INTO project_settings (project, default_branch, auto_cancel_ms, statuses) \
-         VALUES ($1, $2, $3, coalesce(CAST($4 AS TEXT), 'both')) \
+        "INSERT INTO project_settings (project, default_branch, auto_cancel_ms, statuses, forks) \
+         VALUES ($1, $2, $3, coalesce(CAST($4 AS TEXT), 'both'), $5) \
          ON CONFLICT (project) DO UPDATE SET default_branch = excluded.default_branch, \
+         forks = excluded.forks, \
          auto_cancel_ms = CASE WHEN excluded.auto_cancel_ms IS NULL THEN NULL \
          ELSE coalesce(project_settings.auto_cancel_ms, excluded.auto_cancel_ms) END, \
          statuses = coalesce(CAST($4 AS TEXT), project_settings.statuses)",
@@ -58,6 +59,7 @@ pub(crate) async fn put(
     .bind(&settings.default_branch)
     .bind(settings.auto_cancel.then_some(now_ms))
     .bind(settings.statuses.map(ReportedStatuses::as_str))
+    .bind(settings.forks.as_str())
     .execute(tx)
     .await?;
     Ok(())

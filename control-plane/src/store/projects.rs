@@ -6,7 +6,7 @@ use super::rows::{count_column, int_value};
 use super::sql::query;
 use super::{
     Conn, StoreError, WriteTx, branch_submissions, notify_targets, project_settings, schedules,
-    unnamed,
+    unnamed, webhook_deliveries,
 };
 use crate::people::Reach;
 
@@ -71,6 +71,7 @@ pub(crate) async fn begin_deletion(
     }
     notify_targets::remove_of_project(tx, project).await?;
     project_settings::remove(tx, project).await?;
+    webhook_deliveries::remove_of_project(tx, project).await?;
     schedules::remove_of_project(tx, project).await?;
     branch_submissions::remove_of_project(tx, project).await?;
     Ok(done.rows_affected() > 0)

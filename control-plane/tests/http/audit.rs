@@ -14,7 +14,7 @@ use crate::support::{Harness, Home, LIMIT, ONE_JOB, ok};
 const SECRET: &str = "hunter2-is-a-secret";
 
 impl Harness {
-    async fn audit(&self, query: &str) -> Vec<AuditItem> {
+    pub(crate) async fn audit(&self, query: &str) -> Vec<AuditItem> {
         let list: Items<AuditItem> = self.get(&format!("/api/v3/audit?limit=1000&{query}")).await;
         list.items
     }
@@ -95,6 +95,9 @@ async fn change_everything(server: &Harness, admin: &str, member: &str) {
     let remote = json!({"url": "https://127.0.0.1/acme/git", "host_kind": "git", "token": SECRET});
     done(put(connection, remote)).await;
     done(post(&format!("{connection}/poll"), json!({}))).await;
+    let webhook = "/api/v3/projects/acme%2Fgit/webhook";
+    done(put(webhook, json!({"secret": SECRET}))).await;
+    done(delete(webhook)).await;
     done(delete(connection)).await;
 
     let submit = |config: &str| {
@@ -178,9 +181,11 @@ async fn change_project(server: &Harness, admin: &str, project: &str) {
 /// Changes that need more than a call here, and are tested where their subject is: uploads, runners
 /// that are away for long, tasks that are held, projects and artifacts that have ended, sessions of
 /// browsers, builds from a Git remote. They go through the same door.
-const ELSEWHERE: [&str; 13] = [
+const ELSEWHERE: [&str; 15] = [
     "POST /api/v3/jobs/{id}/ssh/rerun",
     "POST /api/v3/projects/{project}/connection/build",
+    "POST /api/v3/projects/{project}/deliveries/{delivery}/redeliver",
+    "POST /api/v3/projects/{project}/triggers/{trigger}/approve",
     "POST /api/v3/jobs/{id}/ssh/extend",
     "POST /api/v3/jobs/{id}/ssh/end",
     "PUT /api/v3/sources/{id}",

@@ -125,7 +125,7 @@ async fn settings_are_read_and_changed_and_a_branch_without_a_name_is_refused() 
     let settings: Value = server.get(SETTINGS).await;
     assert_eq!(
         settings,
-        json!({"default_branch": "main", "auto_cancel": true, "statuses": "both"})
+        json!({"default_branch": "main", "auto_cancel": true, "statuses": "both", "forks": "none"})
     );
     let put = |body: Value| server.as_admin(Method::PUT, SETTINGS).json(&body);
     refused(put(json!({"default_branch": ""})), 400).await;
@@ -133,7 +133,7 @@ async fn settings_are_read_and_changed_and_a_branch_without_a_name_is_refused() 
     let settings: Value = server.get(SETTINGS).await;
     assert_eq!(
         settings,
-        json!({"default_branch": "trunk", "auto_cancel": false, "statuses": "both"})
+        json!({"default_branch": "trunk", "auto_cancel": false, "statuses": "both", "forks": "none"})
     );
     let topic = submit(&server, "topic").await;
     submit(&server, "topic").await;

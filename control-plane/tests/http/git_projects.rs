@@ -56,7 +56,7 @@ impl Repository {
         self.temp.path()
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("file://{}/app.git", self.temp.path().display())
     }
 
@@ -143,7 +143,7 @@ pub(crate) async fn wait_for_ended(harness: &Harness, count: usize) -> Connectio
     wait_until(harness, is_ended).await
 }
 
-async fn pipelines(harness: &Harness) -> Vec<Value> {
+pub(crate) async fn pipelines(harness: &Harness) -> Vec<Value> {
     harness.get::<Page<Value>>("/api/v3/pipelines").await.items
 }
 

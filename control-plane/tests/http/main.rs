@@ -46,6 +46,7 @@ mod machines;
 mod metrics;
 mod notifications;
 mod objects;
+mod octokit;
 mod oidc;
 #[cfg(target_os = "linux")]
 mod oidc_provider;
@@ -79,4 +80,7 @@ mod traces;
 mod updates;
 mod variables;
 mod web;
+mod webhooks;
+mod webhooks_forks;
+mod webhooks_order;
 mod workflows;

@@ -113,6 +113,8 @@ impl Space {
             .replace("{namespace}", space)
             .replace("{version}", "1.0.0")
             .replace("{path}", "nothing")
+            .replace("{delivery}", "nothing")
+            .replace("{trigger}", "nothing")
             .replace("{fingerprint}", "nothing");
         assert!(!path.contains('{'), "{path}");
         let is_queried = ["/tasks", "/tasks/running", "/runner/token"]

@@ -70,6 +70,8 @@ mod metrics;
 mod notifications;
 #[path = "../http/objects.rs"]
 mod objects;
+#[path = "../http/octokit.rs"]
+mod octokit;
 #[path = "../http/oidc.rs"]
 mod oidc;
 #[cfg(target_os = "linux")]
@@ -128,5 +130,11 @@ mod updates;
 mod variables;
 #[path = "../http/web.rs"]
 mod web;
+#[path = "../http/webhooks.rs"]
+mod webhooks;
+#[path = "../http/webhooks_forks.rs"]
+mod webhooks_forks;
+#[path = "../http/webhooks_order.rs"]
+mod webhooks_order;
 #[path = "../http/workflows.rs"]
 mod workflows;

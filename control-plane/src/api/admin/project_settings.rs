@@ -11,7 +11,7 @@ use crate::api::error::ApiError;
 use crate::api::params::Path;
 use crate::audit;
 use crate::state::App;
-use crate::store::project_settings;
+use crate::store::{git_connections, project_settings};
 
 /// Longest name of a branch, in bytes.
 const MAX_BRANCH_BYTES: usize = 255;
@@ -51,7 +51,10 @@ pub(super) async fn put(
         return Err(ApiError::Bad(message));
     }
     let mut tx = app.store.write().await?;
-    require_project(&mut tx, &project).await?;
+    // One that is connected may have had no pipeline yet.
+    if git_connections::get(&mut tx, &project).await?.is_none() {
+        require_project(&mut tx, &project).await?;
+    }
     audit::note_before(&project_settings::get(&mut tx, &project).await?.settings);
     audit::note_after(&settings);
     project_settings::put(&mut tx, &project, &settings, app.clock.wall_ms()).await?;

@@ -15,13 +15,14 @@ use crate::admission;
 use crate::api::bearer::TaskCaller;
 use crate::api::error::ApiError;
 use crate::credentials::{TokenHash, TokenKind, new_token};
+use crate::projects::variables_of_event;
 use crate::scheduler::leases;
 use crate::secrets::{Owner, Scope};
 use crate::ssh_reruns::{self, SshRefusal};
 use crate::state::App;
 use crate::store::ssh_accesses::{self, Access};
 use crate::store::ssh_keys::{self, StoredSshKey};
-use crate::store::{Conn, Held, jobs, pipelines, setups, variables};
+use crate::store::{Conn, Held, jobs, pipelines, setups, trigger_events, variables};
 
 /// The task's configuration.
 #[cfg_attr(test, utoipa::path(
@@ -41,6 +42,7 @@ pub(super) async fn config(
     let mut info = around.info;
     info.url = app.public_url.as_ref().map(|origin| format!("{origin}/jobs/{}", held.job));
     (info.node_index, info.node_total) = (held.node_index(), held.parallelism);
+    let of_event = event_environment(&mut conn, &held).await?;
     let environment = job_environment(&app, &mut conn, &held, &info.project).await?;
     let ssh_keys = ssh_keys(&app, &mut conn, &held, &info.project, &spec.steps).await?;
     let ssh = ssh_access(&mut conn, &held).await?;
@@ -67,7 +69,13 @@ pub(super) async fn config(
         allocation: held.allocation,
         job: info,
         max_run_time_ms: None,
-        environment: environment.into_iter().chain(own).chain(key).chain(failed_tests).collect(),
+        environment: of_event
+            .into_iter()
+            .chain(environment)
+            .chain(own)
+            .chain(key)
+            .chain(failed_tests)
+            .collect(),
         masks: Vec::new(),
         shell: spec.shell,
         working_directory: spec.working_directory,
@@ -101,6 +109,17 @@ async fn failed_tests_variable(conn: &mut Conn, held: &Held) -> Result<Option<En
         value: Secret::new("true"),
         masked: false,
     }))
+}
+
+/// The variables that the event of a pull request gives. Whatever the project sets wins over them.
+async fn event_environment(conn: &mut Conn, held: &Held) -> Result<Vec<EnvVar>, ApiError> {
+    let event = trigger_events::event_of_pipeline(conn, &held.pipeline).await?;
+    let variable = |(name, value): (&str, String)| EnvVar {
+        name: name.to_owned(),
+        value: Secret::new(value),
+        masked: false,
+    };
+    Ok(variables_of_event(&event).into_iter().map(variable).collect())
 }
 
 /// The variables of the project, then those of the job's contexts in their order: what comes later

@@ -16,7 +16,7 @@ use crate::api::error::ApiError;
 use crate::contention;
 use crate::git::{GitError, PackedSource, SourceNames, pack_source, read_config_files, read_head};
 use crate::projects::{
-    AccessError, DueWork, FETCH_LEASE_MS, asks_to_skip, next_attempt, open_for_git,
+    AccessError, DueWork, FETCH_LEASE_MS, LAG_MS, asks_to_skip, next_attempt, open_for_git,
     pipeline_values, split_reference,
 };
 use crate::sources as names;
@@ -127,7 +127,7 @@ async fn build(app: &App, due: DueTrigger) -> Result<(), StoreError> {
             let words = (message.as_str(), hint.as_deref());
             let now_ms = app.clock.wall_ms();
             let next_ms = next_attempt(due.created_ms, due.attempts, now_ms);
-            match next_ms.filter(|_| error.may_pass()) {
+            match next_ms.filter(|_| error.may_pass() || is_early(&error, &due, now_ms)) {
                 Some(next_ms) => {
                     contention::retry(|| note_retry(app, &due.id, words, next_ms)).await
                 }
@@ -139,6 +139,12 @@ async fn build(app: &App, due: DueTrigger) -> Result<(), StoreError> {
             }
         }
     }
+}
+
+/// Returns true for a commit that a webhook told of and that a copy of the repository may not have yet.
+fn is_early(error: &BuildError, due: &DueTrigger, now_ms: i64) -> bool {
+    let is_missing = matches!(error, BuildError::Git(GitError::NoCommit(_)));
+    is_missing && !due.event.is_empty() && now_ms.saturating_sub(due.created_ms) < LAG_MS
 }
 
 async fn note_end(
@@ -186,11 +192,16 @@ async fn make_pipeline(app: &App, due: &DueTrigger) -> Result<Built, BuildError>
         Ok(_) => Ok(Built::Pipeline),
         // Another server has made it, or the project was disconnected.
         Err(ApiError::Conflict(_)) => Ok(Built::Pipeline),
-        Err(ApiError::Unprocessable(problem)) if due.kind == "push" && is_nothing(&problem) => {
+        Err(ApiError::Unprocessable(problem)) if !is_wish(due) && is_nothing(&problem) => {
             Ok(Built::Skipped("its configuration runs nothing for this branch or tag".to_owned()))
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Returns true where somebody asked for the build, whatever the commit says of itself.
+fn is_wish(due: &DueTrigger) -> bool {
+    matches!(due.kind.as_str(), "api" | "rerequest")
 }
 
 /// Returns true where filters and conditions leave everything out, as they do for tags by default.
@@ -220,7 +231,7 @@ async fn prepare(
     let wanted = (due.reference.as_str(), due.revision.as_str());
     mirror.fetch_commit(&remote, wanted, settings, &scratch).await?;
     let head = read_head(&mirror, &due.revision).await?;
-    if due.kind == "push" && asks_to_skip(&head) {
+    if !is_wish(due) && asks_to_skip(&head) {
         return Ok(None);
     }
     let files = read_config_files(&mirror, &due.revision, &of.item.config_path).await?;
@@ -238,7 +249,7 @@ async fn prepare(
         tag: tag.map(str::to_owned),
         revision: Some(due.revision.clone()),
         repository_url: Some(remote.url.text.clone()),
-        from_fork: false,
+        from_fork: due.from_fork,
         author: author.map(|name| shown_name(&name)),
         source: None,
         on_host: false,

@@ -21,8 +21,8 @@ use crate::git::{GitError, RemoteUrl, list_refs, make_deploy_key, show_host_keys
 use crate::hosts::{AppKey, HostAccess, api_url, check_access, find_kind};
 use crate::people::Reach;
 use crate::projects::{
-    GIVE_UP_AFTER_MS, SealedApp, SealedRemote, host_access, open_for_git, open_remote, seal_remote,
-    trigger_of_call,
+    GIVE_UP_AFTER_MS, SealedApp, SealedRemote, host_access, open_for_git, open_remote, open_sealed,
+    seal_remote, trigger_of_call,
 };
 use crate::state::App;
 use crate::store::git_connections::{self, StoredConnection};
@@ -60,7 +60,7 @@ async fn find(app: &App, project: &str) -> Result<StoredConnection, ApiError> {
     found.ok_or_else(|| not_connected(project))
 }
 
-fn not_connected(project: &str) -> ApiError {
+pub(super) fn not_connected(project: &str) -> ApiError {
     ApiError::NotFound(format!("the project `{}` is not connected", project.escape_debug()))
 }
 
@@ -106,6 +106,7 @@ pub(super) async fn connect(
     let (sealed, credential, public_key) = make_credential(&app, &project, &wish, before.as_ref())?;
     let access = host_access(kind, api_url.as_deref(), &url, &sealed);
     let notes = check_host(&app, kind, access.as_ref()).await?;
+    let (sealed, webhook_ms) = keep_webhook(&app, sealed, &url, before.as_ref())?;
     let rights = caller.rights().ok_or_else(|| not_connected(&project))?;
     let now_ms = app.now_ms();
     let item = ConnectionItem {
@@ -125,6 +126,7 @@ pub(super) async fn connect(
         last_poll: None,
         has_baseline: false,
         default_branch: None,
+        webhook_ms,
     };
     audit::note_after(&item);
     let stored = StoredConnection {
@@ -135,6 +137,7 @@ pub(super) async fn connect(
         reach: Reach::of(rights, Permission::Submit),
         call_group: access.map(|of| of.call_group()),
         failures: 0,
+        heard: 0,
     };
     let mut tx = app.store.write().await?;
     git_refs::remove_all(&mut tx, &project).await?;
@@ -275,6 +278,22 @@ fn make_credential(
     let kind = if wish.token.is_some() { CredentialKind::Token } else { CredentialKind::None };
     let (user, token) = (wish.user.clone(), wish.token.clone());
     Ok((SealedRemote { user, token, ..SealedRemote::default() }, kind, None))
+}
+
+/// Takes over the secret of the webhook, which the host has: of the same repository alone.
+fn keep_webhook(
+    app: &App,
+    new: SealedRemote,
+    url: &RemoteUrl,
+    before: Option<&StoredConnection>,
+) -> Result<(SealedRemote, Option<u64>), ApiError> {
+    let same = before.filter(|of| of.item.url == url.text && of.item.webhook_ms.is_some());
+    let Some(of) = same else {
+        return Ok((SealedRemote { webhook_secret: None, ..new }, None));
+    };
+    let earlier = open_sealed(&app.sealer, of).map_err(ApiError::internal)?;
+    let webhook_secret = earlier.webhook_secret;
+    Ok((SealedRemote { webhook_secret, ..new }, of.item.webhook_ms))
 }
 
 /// Disconnects a project. Its pipelines stay.

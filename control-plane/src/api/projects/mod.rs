@@ -2,17 +2,22 @@
 
 mod build;
 mod connections;
+mod deliveries;
+mod webhook;
+mod webhook_settings;
 
 use russet_protocol::people::Permission::{Operate, Read, Submit};
+use russet_protocol::webhooks::GITHUB_WEBHOOK_PATH;
 
 use super::routes::Routes;
-use crate::people::Place;
+use crate::people::{Needs, Place};
 
 pub(crate) use build::Builds;
 
 /// The routes of connected projects.
 pub(super) fn routes() -> Routes {
     const CONNECTION: &str = "/api/v3/projects/{project}/connection";
+    const WEBHOOK: &str = "/api/v3/projects/{project}/webhook";
     Routes::new()
         .get("/api/v3/connections", (Read, Place::List), connections::list)
         .get(CONNECTION, (Read, Place::Project), connections::get)
@@ -28,6 +33,21 @@ pub(super) fn routes() -> Routes {
             (Submit, Place::Project),
             connections::build,
         )
+        .put(WEBHOOK, (Operate, Place::Project), webhook_settings::put)
+        .delete(WEBHOOK, (Operate, Place::Project), webhook_settings::remove)
+        .get("/api/v3/projects/{project}/deliveries", (Read, Place::Project), deliveries::list)
+        .post(
+            "/api/v3/projects/{project}/deliveries/{delivery}/redeliver",
+            (Operate, Place::Project),
+            deliveries::redeliver,
+        )
+        .post(
+            "/api/v3/projects/{project}/triggers/{trigger}/approve",
+            (Operate, Place::Project),
+            deliveries::approve,
+        )
+        // The signature of the body is the right to it.
+        .post(GITHUB_WEBHOOK_PATH, Needs::Nothing, webhook::take_github)
 }
 
 /// Types that these calls take and answer.
@@ -39,6 +59,12 @@ pub(super) fn routes() -> Routes {
     connections::connect,
     connections::disconnect,
     connections::poll_now,
-    connections::build
+    connections::build,
+    webhook_settings::put,
+    webhook_settings::remove,
+    deliveries::list,
+    deliveries::redeliver,
+    deliveries::approve,
+    webhook::take_github
 ))]
 pub(super) struct Docs;
