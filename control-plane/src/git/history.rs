@@ -5,7 +5,7 @@
 //! environment of our making: no hook, no setting of its own, nothing that writes.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::GitSettings;
@@ -21,6 +21,9 @@ const FRESH_TIME: Duration = Duration::from_secs(5);
 
 /// Time for which a remote that is too large is not fetched again.
 const TOO_LARGE_TIME: Duration = Duration::from_secs(3600);
+
+/// Time without a reader after which a history is removed.
+const UNREAD_TIME: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// File in a mirror whose time is that of the last fetch.
 const FRESH_FILE: &str = "fetched";
@@ -63,7 +66,7 @@ impl History {
         remote: &Remote,
         wish: HistoryWish<'_>,
         settings: &GitSettings,
-        scratch: &std::path::Path,
+        scratch: &Path,
     ) -> Result<(), GitError> {
         if self.was_too_large(settings) {
             return Err(too_large(settings));
@@ -99,7 +102,7 @@ impl History {
         remote: &Remote,
         wish: HistoryWish<'_>,
         settings: &GitSettings,
-        scratch: &std::path::Path,
+        scratch: &Path,
     ) -> Result<(), GitError> {
         self.0.prepare(wish.revision, settings).await?;
         let limits = CallLimits {
@@ -166,13 +169,50 @@ impl History {
     }
 }
 
+/// Removes histories below a directory that nobody has read for long: their projects may be gone.
+pub(super) fn remove_unread(histories: &Path) {
+    for entry in std::fs::read_dir(histories).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let is_history = path.extension().is_some_and(|of| of == "git");
+        if is_history && !is_younger(&path.join(FRESH_FILE), UNREAD_TIME) {
+            // What cannot be removed only takes room.
+            drop(std::fs::remove_dir_all(&path));
+        }
+    }
+}
+
 fn too_large(settings: &GitSettings) -> GitError {
     GitError::TooLarge { what: "the repository with its history", limit: settings.max_bytes }
 }
 
 /// Returns true if a file was written within a time.
-fn is_younger(file: &std::path::Path, than: Duration) -> bool {
+fn is_younger(file: &Path, than: Duration) -> bool {
     let changed = std::fs::metadata(file).and_then(|of| of.modified());
     let age = |at: SystemTime| at.elapsed().map_err(io::Error::other);
     changed.and_then(age).is_ok_and(|age| age < than)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::time::SystemTime;
+
+    use super::{FRESH_FILE, UNREAD_TIME, remove_unread};
+
+    #[test]
+    fn histories_that_nobody_reads_are_removed_and_others_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let make = |name: &str| {
+            std::fs::create_dir(dir.path().join(name)).unwrap();
+            File::create(dir.path().join(name).join(FRESH_FILE)).unwrap()
+        };
+        make("read.git");
+        make("unread.git").set_modified(SystemTime::now() - UNREAD_TIME * 2).unwrap();
+        // One that a killed server has begun.
+        std::fs::create_dir(dir.path().join("half.git")).unwrap();
+        remove_unread(dir.path());
+        let left = std::fs::read_dir(dir.path()).unwrap().map(|of| of.unwrap().file_name());
+        assert_eq!(left.collect::<Vec<_>>(), ["read.git"]);
+        remove_unread(&dir.path().join("none"));
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard, Semaphore};
 
 use super::GitSettings;
-use super::history::History;
+use super::history::{History, remove_unread};
 use super::mirror::Mirror;
 
 /// Remotes that are listed or fetched at the same time by one server.
@@ -44,6 +44,7 @@ impl GitRoom {
         let dir = data_dir.join("git");
         // A new server has none, and files that cannot be removed only take room.
         drop(std::fs::remove_dir_all(dir.join("scratch")));
+        remove_unread(&dir.join("histories"));
         Self {
             settings,
             dir,
