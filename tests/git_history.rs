@@ -10,7 +10,7 @@ use russet_protocol::projects::{ConnectionDetails, TriggerItem, TriggerState};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::support::{Agent, Server, config, has_tool, run, test_dir, wait_for};
+use crate::support::{Agent, AgentOptions, Server, config, has_tool, run, test_dir, wait_for};
 
 const PROJECT: &str = "/api/v3/projects/acme%2Fapp/connection";
 
@@ -35,10 +35,11 @@ fn git(dir: &Path, words: &[&str]) -> String {
 
 impl Connected {
     fn start(format: &str) -> Self {
-        Self::start_with(format, &[])
+        Self::start_with(format, &[], &[])
     }
 
-    fn start_with(format: &str, more: &[&str]) -> Self {
+    /// Starts one with these options of the server and lines of the agent's configuration.
+    fn start_with(format: &str, more: &[&str], runner: &[&str]) -> Self {
         let dir = test_dir();
         let format = format!("--object-format={format}");
         git(
@@ -50,7 +51,9 @@ impl Connected {
             "what it takes is looked at",
             &[&["--allow-git-file"], more].concat(),
         );
-        let it = Self { _agent: Agent::start(&server), server, dir };
+        let runner = runner.iter().map(|&line| line.to_owned()).collect();
+        let options = AgentOptions { runner, ..AgentOptions::default() };
+        let it = Self { _agent: Agent::start_with(&server, &options), server, dir };
         git(&it.work(), &["remote", "add", "origin", &it.url()]);
         it.commit("large.txt", &"x\n".repeat(10_000), "first");
         git(&it.work(), &["tag", "-a", "v1", "-m", "one"]);
@@ -200,7 +203,7 @@ fn a_history_that_is_too_large_is_refused_with_a_next_step_and_the_commit_is_not
     if !has_tool("git") {
         return;
     }
-    let of = Connected::start_with("sha1", &["--git-size-limit", "1MB"]);
+    let of = Connected::start_with("sha1", &["--git-size-limit", "1MB"], &[]);
     std::fs::write(of.work().join("noise"), noise(3_000_000)).unwrap();
     of.commit_all("noise");
     std::fs::remove_file(of.work().join("noise")).unwrap();
@@ -255,11 +258,11 @@ fn a_job_without_a_repository_is_told_so_and_nothing_is_pushed_to_a_mirror() {
 }
 
 #[test]
-fn a_fetch_waits_for_a_control_plane_that_restarts() {
+fn a_fetch_through_the_relay_waits_for_a_control_plane_that_restarts() {
     if !has_tool("git") {
         return;
     }
-    let mut of = Connected::start("sha1");
+    let mut of = Connected::start_with("sha1", &[], &["relay: always"]);
     let gate = of.dir.path().join("gate");
     let script = format!(
         "echo in; while [ ! -e {} ]; do sleep 0.05; done\n\
