@@ -27,6 +27,9 @@ pub struct WebhookWish {
     /// Make another secret than the one that there is.
     #[serde(default)]
     pub rotate: bool,
+    /// Make the webhook at the host too, or set the one anew that is there.
+    #[serde(default)]
+    pub create: bool,
 }
 
 /// A webhook, as the host has to be told of it.
@@ -43,6 +46,9 @@ pub struct WebhookSetup {
     /// The secret, if it was made now. It is not shown again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<Secret>,
+    /// Set where the webhook was made at the host: nothing is to be entered there.
+    #[serde(default)]
+    pub is_made: bool,
 }
 
 /// What became of a delivery.

@@ -62,6 +62,9 @@ pub(crate) struct WebhookArgs {
     /// A file with the secret that GitHub has already, as that of an App; `-` is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "off")]
     secret_file: Option<PathBuf>,
+    /// Make the webhook at GitHub too, by the token or the App of the project
+    #[arg(long, conflicts_with = "off")]
+    create: bool,
     /// Take no webhooks of the project any more
     #[arg(long)]
     off: bool,
@@ -110,7 +113,7 @@ async fn set_up(args: WebhookArgs) -> Result<Exit> {
     }
     let file = args.secret_file.as_deref();
     let secret = file.map(|file| read_secret_line(file, "secret")).transpose()?;
-    let wish = WebhookWish { secret, rotate: args.rotate };
+    let wish = WebhookWish { secret, rotate: args.rotate, create: args.create };
     let setup = client.put_webhook(&args.project, &wish).await?;
     match args.output.output {
         Format::Json => render::print_json(&setup)?,
@@ -120,6 +123,10 @@ async fn set_up(args: WebhookArgs) -> Result<Exit> {
 }
 
 fn setup_text(setup: &WebhookSetup) -> String {
+    if setup.is_made {
+        let (url, events) = (setup.url.as_deref().unwrap_or_default(), setup.events.join(", "));
+        return format!("GitHub sends {} to {} from now on.\n", plain(&events), plain(url));
+    }
     let url = match &setup.url {
         Some(url) => plain(url),
         None => format!("https://YOUR-SERVER{}", plain(&setup.path)),

@@ -5,6 +5,7 @@
 
 use reqwest::Method;
 use russet_protocol::secret::Secret;
+use russet_protocol::webhooks::GITHUB_EVENTS;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -17,9 +18,6 @@ use super::repository_call::call;
 /// Hooks on a page, and pages that are looked through. GitHub lets a repository have 20 for an event.
 const PAGE: usize = 100;
 const MAX_PAGES: usize = 5;
-
-/// Events that builds come from.
-const EVENTS: [&str; 3] = ["push", "pull_request", "delete"];
 
 #[derive(Deserialize)]
 struct Hook {
@@ -50,12 +48,12 @@ pub(crate) async fn put_hook(
         Some(id) => (
             Method::PATCH,
             format!("/hooks/{id}"),
-            json!({"config": config, "events": EVENTS, "active": true}),
+            json!({"config": config, "events": GITHUB_EVENTS, "active": true}),
         ),
         None => (
             Method::POST,
             "/hooks".to_owned(),
-            json!({"name": "web", "config": config, "events": EVENTS, "active": true}),
+            json!({"name": "web", "config": config, "events": GITHUB_EVENTS, "active": true}),
         ),
     };
     let answer = call(room, of, method, &rest, Some(body)).await?;

@@ -18,13 +18,6 @@ mod find;
 mod gitea;
 mod github;
 mod headers;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "the secret of a webhook comes with the calls that take its deliveries"
-    )
-)]
 mod hooks;
 mod repository_call;
 mod statuses;
@@ -37,3 +30,4 @@ pub(crate) use calls::{check_access, newest_status, set_status};
 pub(crate) use client::{HostRoom, MAX_ATTEMPT};
 pub(crate) use error::{Failing, HostError};
 pub(crate) use find::find_kind;
+pub(crate) use hooks::put_hook;

@@ -18,7 +18,7 @@ mod values;
 pub(crate) use changes::{RefChange, trigger_of, trigger_of_call};
 pub(crate) use commit_statuses::CommitStatuses;
 pub(crate) use due_work::{DueWork, run_due_work};
-pub(crate) use host_access::{AccessError, host_access, open_for_git};
+pub(crate) use host_access::{AccessError, host_access, open_for_git, open_host};
 pub(crate) use poll::Polls;
 pub(crate) use schedule::{FETCH_LEASE_MS, LAG_MS, next_attempt};
 pub(crate) use sealed::{SealedApp, SealedRemote, open_remote, open_sealed, seal_remote};

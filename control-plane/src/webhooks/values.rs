@@ -1,7 +1,7 @@
 //! Values of `pipeline.event.…` that a payload gives. Pure.
 //!
 //! The names are those that CircleCI's own tools know for GitHub Apps; `pipeline.trigger_parameters.github_app.…`
-//! is not filled, whose life ended there on 2026-08-01.
+//! is not filled.
 
 use russet_protocol::admin::ParameterValue;
 

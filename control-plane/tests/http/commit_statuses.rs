@@ -33,7 +33,7 @@ async fn start_in(home: Arc<Home>, clock: ManualClock) -> Harness {
     harness.await
 }
 
-fn wish(repository: &Repository, api: &str) -> Value {
+pub(crate) fn wish(repository: &Repository, api: &str) -> Value {
     let url = format!("file://{}/app.git", repository.root().display());
     json!({"url": url, "host_kind": "github", "api_url": api, "token": "github_pat_1"})
 }

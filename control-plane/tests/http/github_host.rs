@@ -46,6 +46,7 @@ pub(crate) struct Called {
 struct Kept {
     calls: Vec<Called>,
     statuses: Vec<Value>,
+    hooks: Vec<Value>,
     faults: VecDeque<(Method, Fault)>,
     /// Answers of GitHub's own examples; null without its description.
     examples: Value,
@@ -113,6 +114,10 @@ impl GithubHost {
             format!("{}{}: {}", word("state"), word("status"), word("description"))
         };
         statuses.iter().filter(is_it).map(words).collect()
+    }
+
+    pub(crate) fn hooks(&self) -> Vec<Value> {
+        self.with(|kept| kept.hooks.clone())
     }
 
     pub(crate) fn statuses(&self) -> Vec<Value> {
@@ -243,6 +248,19 @@ fn answer_of(kept: &mut Kept, call: &Called) -> (u16, Value) {
             status["id"] = json!(kept.statuses.len() + 1);
             kept.statuses.push(status.clone());
             (201, status)
+        }
+        ("GET", ["repos", _, _, "hooks"]) => (200, json!(kept.hooks)),
+        ("POST", ["repos", _, _, "hooks"]) => {
+            let mut hook = call.body.clone();
+            hook["id"] = json!(kept.hooks.len() + 1);
+            kept.hooks.push(hook.clone());
+            (201, hook)
+        }
+        ("PATCH", ["repos", _, _, "hooks", id]) => {
+            let found = kept.hooks.iter_mut().find(|hook| hook["id"].to_string() == **id);
+            let Some(hook) = found else { return (404, said("Not Found")) };
+            hook["config"] = call.body["config"].clone();
+            (200, hook.clone())
         }
         _ => (404, said("Not Found")),
     }

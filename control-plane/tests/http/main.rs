@@ -80,6 +80,7 @@ mod traces;
 mod updates;
 mod variables;
 mod web;
+mod webhook_made;
 mod webhooks;
 mod webhooks_forks;
 mod webhooks_order;
