@@ -257,7 +257,8 @@ fn answer_of(kept: &mut Kept, call: &Called) -> (u16, Value) {
             (201, hook)
         }
         ("PATCH", ["repos", _, _, "hooks", id]) => {
-            let found = kept.hooks.iter_mut().find(|hook| hook["id"].to_string() == **id);
+            let found =
+                kept.hooks.iter_mut().find(|hook| id.parse() == Ok(hook["id"].as_u64().unwrap()));
             let Some(hook) = found else { return (404, said("Not Found")) };
             hook["config"] = call.body["config"].clone();
             (200, hook.clone())
