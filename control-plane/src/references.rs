@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 
 use russet_protocol::ids::{JobId, PipelineId, WorkflowId};
 
+use crate::name_ids::uuid_of;
 use crate::people::Reach;
-use crate::store::{Conn, StoreError, names, projects, runs};
+use crate::slugs::{SlugProject, project_of_slug};
+use crate::store::{Conn, StoreError, git_connections, names, projects, runs};
 
 /// Characters of a whole id.
 const ID_CHARS: usize = 36;
@@ -251,6 +253,37 @@ pub(crate) async fn find_job(
         }
     }
     choose("job", text, found)
+}
+
+/// Finds the project that the three parts of a slug name.
+///
+/// # Errors
+///
+/// There is none.
+pub(crate) async fn find_project(
+    conn: &mut Conn,
+    parts: &[String; 3],
+) -> Result<String, ReferenceError> {
+    let [host, owner, name] = parts;
+    let found = match project_of_slug(host, owner, name) {
+        None => None,
+        Some(SlugProject::Name(name)) => {
+            let is_known = projects::exists(conn, &name).await?
+                || git_connections::get(conn, &name).await?.is_some();
+            is_known.then_some(name)
+        }
+        Some(SlugProject::Id(id)) => {
+            let mut names = projects::names(conn).await?.into_iter();
+            names.find(|name| uuid_of("project", name) == id)
+        }
+    };
+    found.ok_or_else(|| unknown_project(parts))
+}
+
+/// Returns the error for a slug that names no project.
+pub(crate) fn unknown_project(parts: &[String; 3]) -> ReferenceError {
+    let text = parts.join("/").escape_debug().to_string();
+    ReferenceError::Unknown { kind: "project", text }
 }
 
 #[cfg(test)]

@@ -14,10 +14,9 @@ use serde::Deserialize;
 
 use super::error::ApiError;
 use super::operation::Operation;
-use super::refs::{find_slug, unknown_slug};
 use crate::audit;
 use crate::people::{Denial, Needs, Place, Reach, Rights, decide_in, namespace_of};
-use crate::references::{find_job, find_pipeline, find_workflow};
+use crate::references::{find_job, find_pipeline, find_project, find_workflow, unknown_project};
 use crate::state::App;
 use crate::store::{Conn, classes, names, projects, tokens};
 
@@ -179,8 +178,8 @@ pub(super) async fn locate(
         }
         Place::Slug => {
             let parts = ["host", "owner", "name"].map(param);
-            let name = find_slug(&mut app.store.read().await?, &parts).await?;
-            Located::of(namespace_of(&name), unknown_slug(&parts))
+            let name = find_project(&mut app.store.read().await?, &parts).await?;
+            Located::of(namespace_of(&name), unknown_project(&parts).to_string())
         }
         Place::Context => {
             let name = param("name");

@@ -6,12 +6,9 @@ use russet_protocol::ids::{JobId, PipelineId, WorkflowId};
 
 use super::error::ApiError;
 use super::reach::{Access, Named};
-use crate::name_ids::uuid_of;
 use crate::people::Reach;
-use crate::references::{ReferenceError, find_job, find_pipeline, find_workflow};
-use crate::slugs::{SlugProject, project_of_slug};
+use crate::references::{ReferenceError, find_job, find_pipeline, find_project, find_workflow};
 use crate::state::App;
-use crate::store::{Conn, git_connections, projects};
 
 impl From<ReferenceError> for ApiError {
     fn from(error: ReferenceError) -> Self {
@@ -91,33 +88,6 @@ impl FromRequestParts<App> for JobRef {
     }
 }
 
-/// Returns the words for a slug that names no project.
-pub(super) fn unknown_slug([host, owner, name]: &[String; 3]) -> String {
-    format!("there is no project `{}`", format!("{host}/{owner}/{name}").escape_debug())
-}
-
-/// Returns the project that the parts of a slug name, by its name here.
-///
-/// # Errors
-///
-/// There is none.
-pub(super) async fn find_slug(conn: &mut Conn, parts: &[String; 3]) -> Result<String, ApiError> {
-    let [host, owner, name] = parts;
-    let found = match project_of_slug(host, owner, name) {
-        None => None,
-        Some(SlugProject::Name(name)) => {
-            let is_known = projects::exists(conn, &name).await?
-                || git_connections::get(conn, &name).await?.is_some();
-            is_known.then_some(name)
-        }
-        Some(SlugProject::Id(id)) => {
-            let mut names = projects::names(conn).await?.into_iter();
-            names.find(|name| uuid_of("project", name) == id)
-        }
-    };
-    found.ok_or_else(|| ApiError::NotFound(unknown_slug(parts)))
-}
-
 /// The project of a path with `{host}/{owner}/{name}`.
 #[derive(Debug)]
 pub(super) struct SlugRef(pub(super) String);
@@ -134,6 +104,6 @@ impl FromRequestParts<App> for SlugRef {
             found.map(|(_, value)| value.to_owned()).unwrap_or_default()
         };
         let parts = ["host", "owner", "name"].map(param);
-        Ok(Self(find_slug(&mut app.store.read().await?, &parts).await?))
+        Ok(Self(find_project(&mut app.store.read().await?, &parts).await?))
     }
 }
