@@ -70,6 +70,9 @@ async fn change_everything(server: &Harness, admin: &str, member: &str) {
     let made = done(post("/api/v3/runner/token", token)).await;
     let runner = made["token"].as_str().unwrap().to_owned();
 
+    let limit = "/api/v3/limits/project/acme%2Fapp";
+    done(put(limit, json!({"most": 2}))).await;
+    done(delete(limit)).await;
     done(put("/api/v3/contexts/deploy", json!({"projects": ["acme/app"]}))).await;
     let variable = json!({"value": SECRET});
     done(put("/api/v3/contexts/deploy/env/KEY", variable.clone())).await;
@@ -200,7 +203,8 @@ const ELSEWHERE: [&str; 15] = [
 ];
 
 /// Changes of something that was there, of which the log says how it was.
-const CHANGES_WHAT_WAS_THERE: [&str; 32] = [
+const CHANGES_WHAT_WAS_THERE: [&str; 33] = [
+    "DELETE /api/v3/limits/{scope}/{name}",
     "DELETE /api/v3/projects/{project}/notifications/{name}",
     "DELETE /api/v3/projects/{project}/schedules/{name}",
     "PUT /api/v3/projects/{project}/settings",

@@ -288,6 +288,21 @@ async fn the_command_line_finds_runs_workflows_and_jobs_from_a_checkout() {
     assert_eq!(tests.lines().count(), 2);
     let path = format!("/api/v3/jobs/{id}/artifacts");
     assert_eq!(json(command_line(&server, Method::GET, &path)).await["data"], json!([]));
+    // What somebody may not see is answered as what is not there.
+    let stranger = server.account("eve", None, &["read"]).await;
+    let role = json!({"role": "viewer", "namespace": "other"});
+    ok(server.as_admin(Method::PUT, "/api/v3/users/eve/role").json(&role)).await;
+    let nothing = "019a0000-0000-7000-8000-000000000000";
+    let workflow = workflows["data"][0]["id"].as_str().unwrap();
+    for (list, filter, there) in
+        [("workflows", "run_id", made.id.as_str()), ("jobs", "workflow_id", workflow)]
+    {
+        let call = |id: &str| {
+            let path = format!("/api/v3/circleci/{list}?filter%5B{filter}%5D={id}");
+            server.with_token(&stranger, Method::GET, &path)
+        };
+        assert_eq!(refused(call(there), 404).await, refused(call(nothing), 404).await, "{list}");
+    }
     // Our own form stays for everybody else.
     let own: Value = server.get(&format!("/api/v3/jobs/{id}")).await;
     assert_eq!((&own["id"], own.get("data")), (&json!(id), None));

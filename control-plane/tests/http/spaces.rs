@@ -103,12 +103,17 @@ impl Space {
         let space = if is_there { self.namespace.as_str() } else { "zeta" };
         let name = match scope {
             "namespace of the context" => format!("{space}%2Fdeploy"),
+            "namespace of the project" if template.contains("{host}") => "app".to_owned(),
             _ => "nothing".to_owned(),
         };
         let path = template
             .replace("{id}", &id)
             .replace("{project}", &format!("{space}%2Fapp"))
             .replace("{name}", &name)
+            .replace("{host}", "circleci")
+            .replace("{owner}", space)
+            .replace("{number}", "1")
+            .replace("{scope}", "project")
             .replace("{variable}", "KEY")
             .replace("{namespace}", space)
             .replace("{version}", "1.0.0")

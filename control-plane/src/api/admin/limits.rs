@@ -19,7 +19,7 @@ use crate::people::Reach;
 use crate::room;
 use crate::state::App;
 use crate::store::task_limits::{self, Limit};
-use crate::store::{Conn, StoreError};
+use crate::store::{Conn, StoreError, WriteTx};
 
 /// Longest name, in bytes.
 const MAX_NAME_BYTES: usize = 255;
@@ -104,13 +104,18 @@ fn check_name(Which { scope, name }: &Which) -> Result<(), ApiError> {
     Err(ApiError::Bad(format!("`{}` is no name of a {}", name.escape_debug(), scope.as_str())))
 }
 
-async fn set(app: &App, limit: &Limit) -> Result<LimitItem, ApiError> {
-    let mut tx = app.store.write().await?;
-    let before = task_limits::list(&mut tx).await?;
-    let is_it = |of: &&Limit| (of.scope, &of.name) == (limit.scope, &limit.name);
-    if let Some(before) = before.iter().find(is_it) {
+/// Notes for the audit log how a limit was, where there was one.
+async fn note_before(tx: &mut WriteTx, scope: LimitScope, name: &str) -> Result<(), ApiError> {
+    let all = task_limits::list(tx).await?;
+    if let Some(before) = all.iter().find(|of| of.scope == scope && of.name == name) {
         audit::note_before(&SetLimit { most: before.most });
     }
+    Ok(())
+}
+
+async fn set(app: &App, limit: &Limit) -> Result<LimitItem, ApiError> {
+    let mut tx = app.store.write().await?;
+    note_before(&mut tx, limit.scope, &limit.name).await?;
     audit::note_after(&SetLimit { most: limit.most });
     task_limits::put(&mut tx, limit).await?;
     room::give_room(&mut tx, app.clock.wall_ms()).await?;
@@ -135,6 +140,7 @@ pub(super) async fn remove(
 
 async fn unset(app: &App, Which { scope, name }: &Which) -> Result<StatusCode, ApiError> {
     let mut tx = app.store.write().await?;
+    note_before(&mut tx, *scope, name).await?;
     if !task_limits::remove(&mut tx, *scope, name).await? {
         let (kind, name) = (scope.as_str(), name.escape_debug());
         return Err(ApiError::NotFound(format!("there is no limit of the {kind} `{name}`")));

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::forms::{self, Around};
+use super::visible;
 use crate::api::clients::v2::{read_pipeline, read_workflow, test_form};
 use crate::api::error::ApiError;
 use crate::api::params::Query;
@@ -35,13 +36,12 @@ pub(super) async fn of_workflow(
     access: Access,
     Query(of): Query<OfWorkflow>,
 ) -> Result<Json<Value>, ApiError> {
-    let reach = access.reach();
     let mut conn = app.store.read().await?;
-    let (workflow, pipeline) = read_workflow(&mut conn, &of.workflow).await?;
-    let (pipeline, _) = read_pipeline(&mut conn, &pipeline).await?;
-    if !reach.covers_name(&pipeline.project) {
-        return Err(access.hidden());
-    }
+    let found = match read_workflow(&mut conn, &of.workflow).await {
+        Ok((workflow, id)) => read_pipeline(&mut conn, &id).await.map(|(of, _)| (of, workflow)),
+        Err(error) => Err(error),
+    };
+    let (pipeline, workflow) = visible(found, &access)?;
     let heads = stored::job_heads(&mut conn, &of.workflow).await?;
     let around = Around {
         project: &pipeline.project,

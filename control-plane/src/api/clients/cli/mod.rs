@@ -14,8 +14,11 @@ use axum::extract::Request;
 use axum::http::Uri;
 use axum::http::header::USER_AGENT;
 use axum::http::uri::PathAndQuery;
+use russet_protocol::admin::Pipeline;
 use russet_protocol::people::Permission::Read;
 
+use crate::api::error::ApiError;
+use crate::api::reach::Access;
 use crate::api::routes::Routes;
 use crate::people::Place;
 
@@ -46,6 +49,20 @@ pub(crate) fn lead_to_forms(request: &mut Request) {
         && let Some(uri) = form_of(request.uri())
     {
         *request.uri_mut() = uri;
+    }
+}
+
+/// Returns what was found of a pipeline, if the caller may see that. One that is hidden cannot be told from
+/// one that is not there.
+fn visible<T>(
+    found: Result<(Pipeline, T), ApiError>,
+    access: &Access,
+) -> Result<(Pipeline, T), ApiError> {
+    let reach = access.reach();
+    match found {
+        Ok((pipeline, other)) if reach.covers_name(&pipeline.project) => Ok((pipeline, other)),
+        Ok(_) | Err(ApiError::NotFound(_)) => Err(access.hidden()),
+        Err(error) => Err(error),
     }
 }
 

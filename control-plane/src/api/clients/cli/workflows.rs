@@ -6,7 +6,7 @@ use russet_protocol::ids::PipelineId;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::forms;
+use super::{forms, visible};
 use crate::api::clients::v2::{read_pipeline, read_workflow};
 use crate::api::error::ApiError;
 use crate::api::params::Query;
@@ -32,11 +32,8 @@ pub(super) async fn of_run(
     access: Access,
     Query(of): Query<OfRun>,
 ) -> Result<Json<Value>, ApiError> {
-    let reach = access.reach();
-    let (pipeline, _) = read_pipeline(&mut app.store.read().await?, &of.run).await?;
-    if !reach.covers_name(&pipeline.project) {
-        return Err(access.hidden());
-    }
+    let found = read_pipeline(&mut app.store.read().await?, &of.run).await;
+    let (pipeline, _) = visible(found, &access)?;
     let all = pipeline.workflows.iter();
     let all: Vec<Value> = all.map(|of| forms::workflow(of, &pipeline)).collect();
     Ok(Json(forms::list(&all, None)))
