@@ -29,6 +29,13 @@ fn registry(more: &str) -> String {
 
 const LOCKED: &str = "<key>CGSSessionScreenIsLocked</key><true/>";
 
+/// Puts a session there at once: half of one, which the agent might read, says that nothing is locked.
+fn put_session(bench: &Bench, more: &str) {
+    let new = bench.file("session.new");
+    std::fs::write(&new, registry(more)).unwrap();
+    std::fs::rename(new, bench.file("session")).unwrap();
+}
+
 /// launchctl(1) and ioreg(8): the account is logged in where the file `session` is there, which
 /// says how.
 fn fake_tools(dir: &Path) -> Tools {
@@ -86,11 +93,10 @@ async fn a_locked_screen_holds_its_class_says_so_and_lets_go_once_it_is_unlocked
     let options = Options { tools, clock, ..Options::new(exe) };
     let mut agent = bench.start_with(config, options);
     until_status_has(&socket, "is not logged in at the screen", &hand).await;
-    let session = bench.file("session");
-    std::fs::write(&session, registry(LOCKED)).unwrap();
+    put_session(&bench, LOCKED);
     until_status_has(&socket, "the screen of nobody is locked", &hand).await;
     assert!(bench.plane.claims().is_empty(), "a task was claimed behind a locked screen");
-    std::fs::write(&session, registry("")).unwrap();
+    put_session(&bench, "");
     until("the class claims", || {
         hand.advance(MINUTE);
         !bench.plane.claims().is_empty()
