@@ -36,6 +36,10 @@ mod chromium;
 mod claims;
 #[path = "../http/clients.rs"]
 mod clients;
+#[path = "../http/clients_v2.rs"]
+mod clients_v2;
+#[path = "../http/commit_statuses.rs"]
+mod commit_statuses;
 #[path = "../http/device_login.rs"]
 mod device_login;
 #[path = "../http/dynamic.rs"]
@@ -50,6 +54,12 @@ mod git_projects;
 mod git_projects_ssh;
 #[path = "../http/git_remote.rs"]
 mod git_remote;
+#[path = "../http/gitea.rs"]
+mod gitea;
+#[path = "../http/github_app.rs"]
+mod github_app;
+#[path = "../http/github_host.rs"]
+mod github_host;
 #[path = "../http/health.rs"]
 mod health;
 #[path = "../http/keeping.rs"]
@@ -58,6 +68,8 @@ mod keeping;
 mod large;
 #[path = "../http/leases.rs"]
 mod leases;
+#[path = "../http/limits.rs"]
+mod limits;
 #[path = "../http/lists.rs"]
 mod lists;
 #[path = "../http/live.rs"]
@@ -130,6 +142,8 @@ mod updates;
 mod variables;
 #[path = "../http/web.rs"]
 mod web;
+#[path = "../http/webhook_made.rs"]
+mod webhook_made;
 #[path = "../http/webhooks.rs"]
 mod webhooks;
 #[path = "../http/webhooks_forks.rs"]
