@@ -9,6 +9,8 @@ use std::collections::HashMap;
 use russet_protocol::limits::LimitScope;
 use russet_protocol::resource_class::ResourceClass;
 
+use crate::contention;
+use crate::state::App;
 use crate::store::task_limits::{self, FirstWaiting, Limit};
 use crate::store::tasks::{self, NewTasks};
 use crate::store::{StoreError, WriteTx, jobs, locks};
@@ -130,6 +132,20 @@ pub(crate) async fn give_room(tx: &mut WriteTx, now_ms: i64) -> Result<(), Store
         waiting.extend(task_limits::first_of_pair(tx, pair).await?);
     }
     Ok(())
+}
+
+/// Gives what room there is when a server starts: an older one that used the database gave none when its jobs
+/// ended.
+pub(crate) async fn resume(app: &App) -> Result<(), StoreError> {
+    if task_limits::list(&mut app.store.read().await?).await?.is_empty() {
+        return Ok(());
+    }
+    contention::retry(|| async {
+        let mut tx = app.store.write().await?;
+        give_room(&mut tx, app.clock.wall_ms()).await?;
+        tx.commit().await
+    })
+    .await
 }
 
 async fn first_of_all_pairs(tx: &mut WriteTx) -> Result<Vec<FirstWaiting>, StoreError> {

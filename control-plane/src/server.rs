@@ -42,7 +42,7 @@ use crate::tls::{ServerTls, default_public_url, run_renewal};
 use crate::traces::{Tracer, endpoint_for_people, open_tracer};
 use crate::tunnels::Tunnels;
 use crate::{
-    alerts, api, cancel, keeping, listen, presence_writer, projects, reaper, servers, web,
+    alerts, api, cancel, keeping, listen, presence_writer, projects, reaper, room, servers, web,
 };
 
 pub use error::{RunError, StartError};
@@ -213,6 +213,7 @@ impl Server {
             sweep_objects(&app).await.map_err(|error| in_dir(Box::new(error)))?;
             kept_caches::note_kept(&app).await.map_err(from_database)?;
         }
+        room::resume(&app).await.map_err(from_database)?;
         let failed = |error| StartError::Listen(settings.listen, error);
         let listener = TcpListener::bind(settings.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;

@@ -137,6 +137,20 @@ async fn a_limit_that_is_raised_or_removed_lets_in_what_waited_and_one_that_is_n
 }
 
 #[tokio::test]
+async fn room_that_was_given_to_nobody_is_given_when_a_server_starts() {
+    let server = Harness::start().await;
+    let token = server.class().await;
+    limit(&server, "project/acme%2Fapp", 1).await;
+    server.submit(ONE_JOB).await;
+    server.submit(ONE_JOB).await;
+    assert_eq!(claim_all(&server, &token).await.len(), 1);
+    // As a server does that knows no limits, on which the first job ends.
+    let dir = std::sync::Arc::clone(&server.dir);
+    let server = server.restart_after(async || dir.sql("UPDATE jobs SET room = 0").await).await;
+    assert_eq!(claim_all(&server, &token).await.len(), 1);
+}
+
+#[tokio::test]
 async fn a_cancel_of_tasks_in_line_and_a_lost_runner_make_room() {
     let server = Harness::start().await;
     let token = server.class().await;
