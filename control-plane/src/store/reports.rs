@@ -88,7 +88,7 @@ pub(super) async fn report_workflow(
          (SELECT max(j.number) FROM jobs AS j WHERE j.workflow = w.id) AS number, \
          (SELECT count(*) FROM jobs AS j WHERE j.workflow = w.id) AS jobs, \
          (SELECT count(*) FROM jobs AS j WHERE j.workflow = w.id \
-         AND j.outcome IN ('failed', 'timed_out', 'infrastructure_fail')) AS failed \
+         AND j.outcome IN ('failed', 'timedout', 'infrastructure_fail')) AS failed \
          FROM workflows AS w JOIN pipelines AS p ON p.id = w.pipeline \
          JOIN git_connections AS c ON c.project = p.project AND c.url = p.repository_url \
          LEFT JOIN project_settings AS s ON s.project = p.project \

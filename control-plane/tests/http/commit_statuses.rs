@@ -304,3 +304,26 @@ async fn a_token_that_may_not_write_statuses_is_taken_with_a_note_and_one_that_m
     assert!(message.contains("401") && message.contains("Bad credentials"), "{message}");
     assert!(!message.contains("github_pat"), "{message}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_ran_for_too_long_counts_among_those_that_failed() {
+    let (repository, host) = (Repository::new(), GithubHost::start().await);
+    let harness = start().await;
+    let token = token(&harness).await;
+    let jobs = ["one", "two"].map(|name| {
+        format!("  {name}: {{machine: true, resource_class: acme/mini, steps: [run: make]}}\n")
+    });
+    let config = format!(
+        "version: 2.1\njobs:\n{}workflows: {{main: {{jobs: [one, two]}}}}\n",
+        jobs.concat()
+    );
+    repository.write(".circleci/config.yml", &config);
+    connect(&harness, wish(&repository, &host.url)).await;
+    push(&harness, &repository, 1).await;
+    run(&harness, &token, Outcome::TimedOut).await;
+    run(&harness, &token, Outcome::Failed).await;
+    settled(&harness).await;
+    let words = host.words(WORKFLOW).pop().unwrap();
+    assert!(words.starts_with("failure: Failed"), "{words}");
+    assert!(words.ends_with(": 2 of 2 jobs failed"), "{words}");
+}
