@@ -29,8 +29,8 @@ fn has_room(most: u32, used: u64, wanted: u32) -> bool {
 }
 
 /// Returns the message of a job that waits in these limits.
-fn wait_text(limits: &[&Limit]) -> String {
-    let of = |limit: &&Limit| {
+fn wait_text(limits: &[Limit]) -> String {
+    let of = |limit: &Limit| {
         format!("at most {} of the {} `{}`", limit.most, limit.scope.as_str(), limit.name)
     };
     let all: Vec<String> = limits.iter().map(of).collect();
@@ -106,7 +106,7 @@ pub(crate) async fn wait_for_room(
     if limits.is_empty() {
         return Ok(false);
     }
-    let message = wait_text(&limits.iter().collect::<Vec<_>>());
+    let message = wait_text(&limits);
     task_limits::await_room(tx, new.job, &message, new.now_ms).await?;
     Ok(true)
 }
@@ -208,7 +208,7 @@ mod tests {
         assert!(!namespace.is_for("acme", "x/y"));
         let class = limit(LimitScope::Class, "x/y");
         assert!(class.is_for("a", "x/y") && !class.is_for("a", "x/yz"));
-        let text = wait_text(&[&project, &class]);
+        let text = wait_text(&[project, class]);
         assert!(is_room_wait(&text), "{text}");
         assert!(text.contains("at most 2 of the project `acme/app`, at most 2 of the class `x/y`"));
     }

@@ -12,6 +12,11 @@ pub(crate) fn rfc3339(ms: i64) -> String {
     format!("{:.3}", Timestamp::from_millisecond(ms).unwrap_or_default())
 }
 
+/// The same of an unsigned number.
+pub(crate) fn rfc3339_of(ms: u64) -> String {
+    rfc3339(i64::try_from(ms).unwrap_or(i64::MAX))
+}
+
 /// Returns a time that is written so, in milliseconds since 1970; `None` for any other text.
 pub(crate) fn parse_rfc3339(text: &str) -> Option<i64> {
     text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond)

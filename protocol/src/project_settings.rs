@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::names::named;
 use crate::projects::ReportedStatuses;
 
-/// What becomes of pull requests of forks, whose authors may write anything into the configuration.
+/// Treatment of pull requests of forks, whose authors may write anything into the configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -35,7 +35,7 @@ pub struct ProjectSettings {
     /// before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statuses: Option<ReportedStatuses>,
-    /// What becomes of pull requests of forks.
+    /// Treatment of pull requests of forks.
     #[serde(default)]
     pub forks: ForkPolicy,
 }

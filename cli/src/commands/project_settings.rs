@@ -45,7 +45,7 @@ pub(crate) enum SettingsCommand {
     },
 }
 
-/// What becomes of pull requests of forks.
+/// Treatment of pull requests of forks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Forks {
     /// They are not built

@@ -1,6 +1,6 @@
 //! Parameters in paths and queries, whose errors are Problems like all others.
 
-use axum::extract::{FromRequestParts, Path as AxumPath, Query as AxumQuery};
+use axum::extract::{FromRequestParts, Path as AxumPath, Query as AxumQuery, RawPathParams};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
@@ -19,6 +19,24 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
             Ok(AxumPath(value)) => Ok(Self(value)),
             Err(error) => Err(ApiError::Bad(said("path", &error.body_text()))),
         }
+    }
+}
+
+/// Parameters in the path, by their names.
+#[derive(Debug)]
+pub(super) struct PathParams(RawPathParams);
+
+impl PathParams {
+    /// Reads those of a call.
+    pub(super) async fn read(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let params = RawPathParams::from_request_parts(parts, app).await;
+        params.map(Self).map_err(|error| ApiError::Bad(error.body_text()))
+    }
+
+    /// Returns the value of a name; empty where the path has none.
+    pub(super) fn get(&self, wanted: &str) -> String {
+        let found = self.0.iter().find(|(name, _)| *name == wanted);
+        found.map(|(_, value)| value.to_owned()).unwrap_or_default()
     }
 }
 

@@ -7,13 +7,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::extract::{FromRequestParts, Query, RawPathParams};
+use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use russet_protocol::ids::{JobId, PipelineId, ResourceClassId, WorkflowId};
 use serde::Deserialize;
 
 use super::error::ApiError;
 use super::operation::Operation;
+use super::params::PathParams;
 use crate::audit;
 use crate::people::{Denial, Needs, Place, Reach, Rights, decide_in, namespace_of};
 use crate::references::{find_job, find_pipeline, find_project, find_workflow, unknown_project};
@@ -163,13 +164,8 @@ pub(super) async fn locate(
         let unknown = format!("resource class not found: `{}`", of.class);
         return Ok(Some(Located::of(namespace_of(&of.class), unknown)));
     }
-    let params = RawPathParams::from_request_parts(parts, app)
-        .await
-        .map_err(|error| ApiError::Bad(error.body_text()))?;
-    let param = |wanted: &str| {
-        let found = params.iter().find(|(name, _)| *name == wanted);
-        found.map(|(_, value)| value.to_owned()).unwrap_or_default()
-    };
+    let params = PathParams::read(parts, app).await?;
+    let param = |wanted: &str| params.get(wanted);
     Ok(Some(match place {
         Place::Body | Place::List | Place::QueriedClass => return Ok(None),
         Place::Project => {

@@ -5,6 +5,7 @@ use axum::http::request::Parts;
 use russet_protocol::ids::{JobId, PipelineId, WorkflowId};
 
 use super::error::ApiError;
+use super::params::PathParams;
 use super::reach::{Access, Named};
 use crate::people::Reach;
 use crate::references::{ReferenceError, find_job, find_pipeline, find_project, find_workflow};
@@ -96,14 +97,8 @@ impl FromRequestParts<App> for SlugRef {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let params = RawPathParams::from_request_parts(parts, app)
-            .await
-            .map_err(|error| ApiError::Bad(error.body_text()))?;
-        let param = |wanted: &str| {
-            let found = params.iter().find(|(name, _)| *name == wanted);
-            found.map(|(_, value)| value.to_owned()).unwrap_or_default()
-        };
-        let parts = ["host", "owner", "name"].map(param);
+        let params = PathParams::read(parts, app).await?;
+        let parts = ["host", "owner", "name"].map(|name| params.get(name));
         Ok(Self(find_project(&mut app.store.read().await?, &parts).await?))
     }
 }

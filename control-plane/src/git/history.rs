@@ -175,7 +175,7 @@ pub(super) fn remove_unread(histories: &Path) {
         let path = entry.path();
         let is_history = path.extension().is_some_and(|of| of == "git");
         if is_history && !is_younger(&path.join(FRESH_FILE), UNREAD_TIME) {
-            // What cannot be removed only takes room.
+            // One that cannot be removed takes room, and nothing else.
             drop(std::fs::remove_dir_all(&path));
         }
     }

@@ -83,7 +83,7 @@ impl HostAccess {
         Ok(Some(("authorization", Secret::new(format!("{word} {}", token.expose())))))
     }
 
-    /// Forgets a token of an App that was refused. Returns false where there is none that could be new.
+    /// Forgets a token of an App that was refused. Returns false for a credential that has no other token.
     pub(super) fn forget_token(&self, room: &HostRoom) -> bool {
         room.tokens.forget(&self.token_name());
         matches!(self.credential, ApiCredential::App(_))

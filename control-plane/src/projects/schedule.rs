@@ -3,8 +3,8 @@
 /// Pause after the first failure, in milliseconds; it doubles.
 const FIRST_PAUSE_MS: i64 = 5_000;
 
-/// Longest pause between attempts of a build, in milliseconds.
-const MAX_PAUSE_MS: i64 = 600_000;
+/// Longest pause between attempts, in milliseconds.
+pub(super) const MAX_PAUSE_MS: i64 = 600_000;
 
 /// Longest pause between polls that fail, in milliseconds.
 const MAX_POLL_PAUSE_MS: i64 = 3_600_000;
@@ -36,7 +36,16 @@ pub(crate) fn next_poll(now_ms: i64, interval_ms: i64, failures: u32, random: u3
 
 /// Returns the time of the next attempt to build; `None`: it is given up.
 pub(crate) fn next_attempt(created_ms: i64, attempts: u32, now_ms: i64) -> Option<i64> {
-    if now_ms.saturating_sub(created_ms) >= GIVE_UP_AFTER_MS {
+    next_within((created_ms, GIVE_UP_AFTER_MS), attempts, now_ms)
+}
+
+/// Returns the time of the next attempt at what is given up at an age.
+pub(super) fn next_within(
+    (made_ms, give_up_after_ms): (i64, i64),
+    attempts: u32,
+    now_ms: i64,
+) -> Option<i64> {
+    if now_ms.saturating_sub(made_ms) >= give_up_after_ms {
         return None;
     }
     let pause_ms = (FIRST_PAUSE_MS << attempts.saturating_sub(1).min(20)).min(MAX_PAUSE_MS);

@@ -1,5 +1,7 @@
 //! Times of attempts to send a status. Pure.
 
+use super::schedule::next_within;
+
 /// Time for which a status is the server's that took it, in milliseconds: longer than an attempt may take.
 pub(super) const LEASE_MS: i64 = 60_000;
 
@@ -8,27 +10,18 @@ pub(super) const LEASE_MS: i64 = 60_000;
 /// (<https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api>).
 pub(super) const GROUP_PAUSE_MS: i64 = 1_000;
 
-/// Pause after the first failure, in milliseconds; it doubles.
-const FIRST_PAUSE_MS: i64 = 5_000;
-
-/// Longest pause between attempts, in milliseconds.
-const MAX_PAUSE_MS: i64 = 600_000;
-
 /// Age of a state from which on it is given up, in milliseconds: a day.
 pub(crate) const GIVE_UP_AFTER_MS: i64 = 24 * 3_600_000;
 
 /// Returns the time of the next attempt; `None`: the state is given up.
 pub(super) fn next_attempt(changed_ms: i64, attempts: u32, now_ms: i64) -> Option<i64> {
-    if now_ms.saturating_sub(changed_ms) >= GIVE_UP_AFTER_MS {
-        return None;
-    }
-    let pause_ms = (FIRST_PAUSE_MS << attempts.saturating_sub(1).min(20)).min(MAX_PAUSE_MS);
-    Some(now_ms.saturating_add(pause_ms))
+    next_within((changed_ms, GIVE_UP_AFTER_MS), attempts, now_ms)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{GIVE_UP_AFTER_MS, MAX_PAUSE_MS, next_attempt};
+    use super::{GIVE_UP_AFTER_MS, next_attempt};
+    use crate::projects::schedule::MAX_PAUSE_MS;
 
     #[test]
     fn a_host_that_is_away_is_asked_ever_more_rarely_for_a_day() {

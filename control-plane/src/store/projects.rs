@@ -25,9 +25,18 @@ pub(crate) async fn within(
     if *reach == Reach::Everywhere {
         return Ok(None);
     }
+    Ok(Some(names_of(conn, reach, |_| true).await?))
+}
+
+/// Returns the names of those projects within reach that are wanted.
+pub(crate) async fn names_of(
+    conn: &mut Conn,
+    reach: &Reach,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<String>, StoreError> {
     let mut all = names(conn).await?;
-    all.retain(|name| reach.covers_name(name));
-    Ok(Some(all))
+    all.retain(|name| reach.covers_name(name) && is_wanted(name));
+    Ok(all)
 }
 
 /// Returns the project of a pipeline that is not being deleted.

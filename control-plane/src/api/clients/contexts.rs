@@ -15,7 +15,7 @@ use crate::name_ids::ORGANIZATION;
 use crate::secrets::{Owner, Scope};
 use crate::state::App;
 use crate::store::{Conn, variables};
-use crate::text::rfc3339;
+use crate::text::rfc3339_of;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Filter {
@@ -23,15 +23,11 @@ pub(super) struct Filter {
     name: Option<String>,
 }
 
-fn time(ms: u64) -> String {
-    rfc3339(i64::try_from(ms).unwrap_or(i64::MAX))
-}
-
 fn head(item: &ContextItem) -> Value {
     json!({
         "id": uuid_of("context", &item.name),
         "name": item.name,
-        "created_at": time(item.created_ms),
+        "created_at": rfc3339_of(item.created_ms),
     })
 }
 
@@ -40,8 +36,8 @@ fn variable(context: &ContextItem, item: &VariableItem) -> Value {
     json!({
         "variable": item.name,
         "context_id": uuid_of("context", &context.name),
-        "created_at": time(item.updated_ms),
-        "updated_at": time(item.updated_ms),
+        "created_at": rfc3339_of(item.updated_ms),
+        "updated_at": rfc3339_of(item.updated_ms),
         // CircleCI shows the last four characters; here a value is shown to nobody.
         "truncated_value": "",
     })

@@ -18,12 +18,16 @@ use russet_protocol::ids::JobId;
 use russet_protocol::people::Permission::{Operate, Read, Submit};
 
 use russet_text::encode_segment;
+use serde_json::Value;
 
 use super::admin::{resources, runners, tokens};
+use super::error::ApiError;
 use super::routes::Routes;
 use crate::name_ids::uuid_of;
 use crate::people::{Needs, Place};
 use crate::state::App;
+use crate::store::pipeline_pages::Place as PagePlace;
+use crate::text::rfc3339_of;
 
 /// Routes of people's tools, then those that carry another token or none.
 pub(super) fn routes() -> Routes {
@@ -66,6 +70,17 @@ pub(super) async fn adapt_call(mut request: Request) -> Request {
     v2::take_slug_apart(&mut request);
     cli::lead_to_forms(&mut request);
     request
+}
+
+/// Returns a time as CircleCI writes it; null for none.
+fn maybe_time(ms: Option<u64>) -> Value {
+    ms.map_or(Value::Null, |ms| Value::String(rfc3339_of(ms)))
+}
+
+/// Returns the place of a token that a page gave.
+fn page_place(name: &str, token: Option<&str>) -> Result<Option<PagePlace>, ApiError> {
+    let bad = || ApiError::Bad(format!("{name}: it is not one of a page"));
+    token.map(|token| PagePlace::parse(token).ok_or_else(bad)).transpose()
 }
 
 /// Returns the URL of an artifact, which is fetched with the token of the caller.

@@ -73,7 +73,7 @@ pub(super) async fn take_github(
         return Err(ApiError::Bad(message.to_owned()));
     }
     let mut results = Vec::new();
-    // What is about no repository, as the ping of an App, is about no project either.
+    // The ping of an App names no repository, and so no project.
     for project in projects.iter().filter(|_| named.repository.is_some()) {
         let of = Delivered { id, event, payload: &payload, is_repeated: false };
         let result = contention::retry(|| note_delivery(&app, project, of)).await?;

@@ -12,8 +12,7 @@ pub(super) struct RunFilter {
 ///
 /// # Errors
 ///
-/// A part of it is none of those that are known: without it the search would find other runs than are
-/// asked for.
+/// An unknown part: without it the search would find other runs than are asked for.
 pub(super) fn parse_filter(text: &str) -> Result<RunFilter, String> {
     let mut filter = RunFilter::default();
     let mut rest = text.trim();

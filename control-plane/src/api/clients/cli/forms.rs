@@ -4,9 +4,10 @@ use russet_protocol::admin::{Job, Pipeline, StepState, Workflow};
 use russet_protocol::outcome::{Outcome, Phase};
 use serde_json::{Value, json};
 
+use crate::api::clients::maybe_time;
 use crate::name_ids::uuid_of;
 use crate::store::pipelines::Cause;
-use crate::text::rfc3339;
+use crate::text::rfc3339_of as time;
 
 /// Returns one thing.
 pub(super) fn one(data: Value) -> Value {
@@ -16,14 +17,6 @@ pub(super) fn one(data: Value) -> Value {
 /// Returns a list, and the cursor of the next page.
 pub(super) fn list(data: &[Value], next: Option<String>) -> Value {
     json!({"data": data, "page": {"next": next, "prev": null}})
-}
-
-fn time(ms: u64) -> String {
-    rfc3339(i64::try_from(ms).unwrap_or(i64::MAX))
-}
-
-fn maybe_time(ms: Option<u64>) -> Value {
-    ms.map_or(Value::Null, |ms| json!(time(ms)))
 }
 
 /// Returns the name of an outcome there.

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::forms::{self, Around};
 use super::visible;
-use crate::api::clients::v2::{read_pipeline, read_workflow, test_form};
+use crate::api::clients::v2::{InPipeline, read_pipeline, read_workflow, test_form};
 use crate::api::error::ApiError;
 use crate::api::params::Query;
 use crate::api::reach::Access;
@@ -37,10 +37,8 @@ pub(super) async fn of_workflow(
     Query(of): Query<OfWorkflow>,
 ) -> Result<Json<Value>, ApiError> {
     let mut conn = app.store.read().await?;
-    let found = match read_workflow(&mut conn, &of.workflow).await {
-        Ok((workflow, id)) => read_pipeline(&mut conn, &id).await.map(|(of, _)| (of, workflow)),
-        Err(error) => Err(error),
-    };
+    let found = read_workflow(&mut conn, &of.workflow).await;
+    let found = found.map(|InPipeline { workflow, pipeline, .. }| (pipeline, workflow));
     let (pipeline, workflow) = visible(found, &access)?;
     let heads = stored::job_heads(&mut conn, &of.workflow).await?;
     let around = Around {

@@ -9,6 +9,7 @@ use super::filter::parse_filter;
 use super::forms;
 use crate::api::Caller;
 use crate::api::body::{Json, SMALL};
+use crate::api::clients::page_place;
 use crate::api::clients::v2::read_pipeline;
 use crate::api::error::ApiError;
 use crate::api::params::Query;
@@ -16,7 +17,7 @@ use crate::api::reach::Access;
 use crate::api::refs::PipelineRef;
 use crate::name_ids::uuid_of;
 use crate::state::App;
-use crate::store::pipeline_pages::{Filter, Place, read_page};
+use crate::store::pipeline_pages::{Filter, read_page};
 use crate::store::pipelines::Cause;
 use crate::store::{Conn, pipelines, projects};
 use crate::text::parse_rfc3339;
@@ -68,18 +69,14 @@ pub(super) async fn search(
 ) -> Result<JsonAnswer<Value>, ApiError> {
     let bounds = parse_filter(&wish.filter).map_err(ApiError::Bad)?;
     let mut conn = app.store.read().await?;
-    let mut within = projects::within(&mut conn, &access.reach()).await?;
+    let reach = access.reach();
+    let mut within = projects::within(&mut conn, &reach).await?;
     if !wish.scope.project_ids.is_empty() {
-        let mut all = match within {
-            Some(within) => within,
-            None => projects::names(&mut conn).await?,
-        };
-        let is_wanted = |name: &String| {
+        let is_wanted = |name: &str| {
             let id = uuid_of("project", name);
             wish.scope.project_ids.iter().any(|wanted| wanted.eq_ignore_ascii_case(&id))
         };
-        all.retain(is_wanted);
-        within = Some(all);
+        within = Some(projects::names_of(&mut conn, &reach, is_wanted).await?);
     }
     let filter = Filter {
         // One project alone has an index of its branches.
@@ -118,9 +115,8 @@ async fn answer_page(
     page: &PageWish,
     status: Option<&str>,
 ) -> Result<JsonAnswer<Value>, ApiError> {
-    let bad = || ApiError::Bad("cursor: it is not one of a page".to_owned());
     let cursor = Some(page.cursor.as_str()).filter(|cursor| !cursor.is_empty());
-    let mut after = cursor.map(|cursor| Place::parse(cursor).ok_or_else(bad)).transpose()?;
+    let mut after = page_place("cursor", cursor)?;
     let limit = page.limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
     let mut found = Vec::new();
     for _ in 0..MAX_LOOKS {

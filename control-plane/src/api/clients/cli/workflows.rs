@@ -50,8 +50,6 @@ pub(super) async fn get(
     State(app): State<App>,
     WorkflowRef(id): WorkflowRef,
 ) -> Result<Json<Value>, ApiError> {
-    let mut conn = app.store.read().await?;
-    let (workflow, pipeline) = read_workflow(&mut conn, &id).await?;
-    let (pipeline, _) = read_pipeline(&mut conn, &pipeline).await?;
-    Ok(Json(forms::one(forms::workflow(&workflow, &pipeline))))
+    let of = read_workflow(&mut app.store.read().await?, &id).await?;
+    Ok(Json(forms::one(forms::workflow(&of.workflow, &of.pipeline))))
 }

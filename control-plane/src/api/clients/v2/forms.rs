@@ -5,21 +5,13 @@ use russet_protocol::outcome::{Outcome, Phase};
 use russet_protocol::runner::{TestOutcome, TestResult};
 use serde_json::{Value, json};
 
+use crate::api::clients::maybe_time;
 use crate::name_ids::{ORGANIZATION, uuid_of};
 use crate::notify::trigger_type;
 use crate::slugs::{provider_label, slug_of};
 use crate::store::jobs::JobHead;
 use crate::store::pipelines::Cause;
-use crate::text::rfc3339;
-
-/// Returns a time as CircleCI writes it.
-fn time(ms: u64) -> String {
-    rfc3339(i64::try_from(ms).unwrap_or(i64::MAX))
-}
-
-fn maybe_time(ms: Option<u64>) -> Value {
-    ms.map_or(Value::Null, |ms| json!(time(ms)))
-}
+use crate::text::rfc3339_of as time;
 
 /// Returns a page of a list. `next` is the token of the next one.
 pub(super) fn page(items: &[Value], next: Option<String>) -> Value {
@@ -109,7 +101,7 @@ pub(super) fn workflow(of: &Workflow, pipeline: &Pipeline, cause: &Cause) -> Val
         "name": of.name,
         "project_slug": slug_of(&pipeline.project, cause.repository_url.as_deref()),
         "status": workflow_status(of),
-        "started_by": by.map_or_else(|| person_id(""), |name| person_id(name)),
+        "started_by": person_id(by.map_or("", String::as_str)),
         "pipeline_number": pipeline.number,
         "created_at": time(created_ms),
         "stopped_at": maybe_time(ended_ms.filter(|_| of.phase == Phase::Ended)),

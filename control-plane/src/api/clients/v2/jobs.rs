@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use russet_protocol::ids::JobId;
 use serde_json::Value;
 
-use super::pipelines::{self, Numbered};
+use super::pipelines::Numbered;
 use super::{forms, workflows};
 use crate::api::clients::{artifact_url, origin_of};
 use crate::api::error::ApiError;
@@ -39,15 +39,14 @@ pub(super) async fn get(
     let id = find(&mut conn, &project, of.number).await?;
     let unknown = || ApiError::NotFound("there is no such job".to_owned());
     let row = jobs::get(&mut conn, &id).await?.ok_or_else(unknown)?;
-    let (workflow, _) = workflows::read(&mut conn, &row.workflow).await?;
-    let (pipeline, cause) = pipelines::read(&mut conn, &row.pipeline).await?;
+    let of = workflows::read(&mut conn, &row.workflow).await?;
     let heads = jobs::job_heads(&mut conn, &row.workflow).await?;
     let head = heads.iter().find(|head| head.id == id);
     let around = forms::Around {
         project: &project,
-        cause: &cause,
-        pipeline: &pipeline,
-        workflow: &workflow,
+        cause: &of.cause,
+        pipeline: &of.pipeline,
+        workflow: &of.workflow,
         contexts: head.map(|head| head.contexts.as_slice()).unwrap_or_default(),
         origin: &origin_of(&app, &headers),
     };

@@ -12,7 +12,7 @@ mod workflows;
 
 pub(super) use forms::test as test_form;
 pub(super) use pipelines::read as read_pipeline;
-pub(super) use workflows::read as read_workflow;
+pub(super) use workflows::{InPipeline, read as read_workflow};
 
 use axum::extract::Request;
 use axum::http::Uri;

@@ -9,13 +9,14 @@ use serde_json::Value;
 
 use super::forms;
 use crate::api::Caller;
+use crate::api::clients::page_place;
 use crate::api::error::ApiError;
 use crate::api::params::{Path, Query};
 use crate::api::reach::Access;
 use crate::api::refs::{PipelineRef, SlugRef};
 use crate::name_ids::ORGANIZATION;
 use crate::state::App;
-use crate::store::pipeline_pages::{Filter, Place, read_page};
+use crate::store::pipeline_pages::{Filter, read_page};
 use crate::store::pipelines::Cause;
 use crate::store::{Conn, names, pipelines, projects};
 
@@ -45,15 +46,12 @@ pub(super) async fn list(
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<Value>, ApiError> {
     let mut conn = app.store.read().await?;
-    let mut within = projects::within(&mut conn, &access.reach()).await?;
+    let reach = access.reach();
+    let mut within = projects::within(&mut conn, &reach).await?;
     let owner = wanted.org_slug.as_deref().and_then(|slug| slug.rsplit('/').next());
     if let Some(owner) = owner.filter(|owner| !owner.eq_ignore_ascii_case(ORGANIZATION)) {
-        let mut all = match within {
-            Some(within) => within,
-            None => projects::names(&mut conn).await?,
-        };
-        all.retain(|name| forms::owner_name(name) == owner);
-        within = Some(all);
+        let is_wanted = |name: &str| forms::owner_name(name) == owner;
+        within = Some(projects::names_of(&mut conn, &reach, is_wanted).await?);
     }
     let filter = Filter { within, ..Filter::default() };
     let filter = of_caller(filter, wanted.mine == Some(true), &caller);
@@ -108,8 +106,7 @@ async fn answer_page(
     filter: Filter,
     token: Option<&str>,
 ) -> Result<Json<Value>, ApiError> {
-    let bad_token = || ApiError::Bad("page-token: it is not one of a page".to_owned());
-    let after = token.map(|token| Place::parse(token).ok_or_else(bad_token)).transpose()?;
+    let after = page_place("page-token", token)?;
     let page = read_page(conn, &filter, after, PAGE_LENGTH).await?;
     let causes = pipelines::causes(conn, page.items.iter().map(|of| of.id.as_str())).await?;
     let none = Cause::default();

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use axum::Json;
 use axum::extract::State;
-use russet_protocol::admin::Workflow;
-use russet_protocol::ids::{PipelineId, WorkflowId};
+use russet_protocol::admin::{Pipeline, Workflow};
+use russet_protocol::ids::WorkflowId;
 use serde_json::Value;
 
 use super::{forms, pipelines};
@@ -13,17 +13,27 @@ use crate::api::error::ApiError;
 use crate::api::refs::WorkflowRef;
 use crate::slugs::slug_of;
 use crate::state::App;
-use crate::store::{Conn, jobs as stored, workflows};
+use crate::store::pipelines::Cause;
+use crate::store::{Conn, jobs as stored, runs};
 
-/// Reads a workflow, with the id of its pipeline.
+/// A workflow of a pipeline that was read with its cause.
+#[derive(Debug)]
+pub(in crate::api::clients) struct InPipeline {
+    pub(in crate::api::clients) workflow: Workflow,
+    pub(in crate::api::clients) pipeline: Pipeline,
+    pub(in crate::api::clients) cause: Cause,
+}
+
+/// Reads a workflow with its pipeline, which has it with all its jobs.
 pub(in crate::api::clients) async fn read(
     conn: &mut Conn,
     id: &WorkflowId,
-) -> Result<(Workflow, PipelineId), ApiError> {
+) -> Result<InPipeline, ApiError> {
     let unknown = || ApiError::NotFound("there is no such workflow".to_owned());
-    let workflow = workflows::get(conn, id).await?.ok_or_else(unknown)?;
-    let pipeline = workflow.pipeline.clone().ok_or_else(unknown)?;
-    Ok((workflow, pipeline))
+    let run = runs::get(conn, id).await?.ok_or_else(unknown)?;
+    let (pipeline, cause) = pipelines::read(conn, &run.pipeline).await?;
+    let found = pipeline.workflows.iter().find(|of| of.id == *id).cloned();
+    Ok(InPipeline { workflow: found.ok_or_else(unknown)?, pipeline, cause })
 }
 
 /// Returns a workflow.
@@ -37,10 +47,8 @@ pub(super) async fn get(
     State(app): State<App>,
     WorkflowRef(id): WorkflowRef,
 ) -> Result<Json<Value>, ApiError> {
-    let mut conn = app.store.read().await?;
-    let (workflow, pipeline) = read(&mut conn, &id).await?;
-    let (pipeline, cause) = pipelines::read(&mut conn, &pipeline).await?;
-    Ok(Json(forms::workflow(&workflow, &pipeline, &cause)))
+    let of = read(&mut app.store.read().await?, &id).await?;
+    Ok(Json(forms::workflow(&of.workflow, &of.pipeline, &of.cause)))
 }
 
 /// Lists the jobs of a workflow, on one page.
@@ -55,8 +63,7 @@ pub(super) async fn jobs(
     WorkflowRef(id): WorkflowRef,
 ) -> Result<Json<Value>, ApiError> {
     let mut conn = app.store.read().await?;
-    let (workflow, pipeline) = read(&mut conn, &id).await?;
-    let (pipeline, cause) = pipelines::read(&mut conn, &pipeline).await?;
+    let InPipeline { workflow, pipeline, cause } = read(&mut conn, &id).await?;
     let heads = stored::job_heads(&mut conn, &id).await?;
     let heads: HashMap<_, _> = heads.iter().map(|head| (head.id.as_str(), head)).collect();
     let slug = slug_of(&pipeline.project, cause.repository_url.as_deref());

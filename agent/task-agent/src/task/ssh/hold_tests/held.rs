@@ -100,7 +100,7 @@ pub(super) fn make_output(dir: &TempDir, clock: &Clock) -> StepOutput {
     Journal::new(Masks::new(&[]).unwrap(), spool, events).open_output(1).unwrap()
 }
 
-/// What a manager is told, and where it tells.
+/// Ends of the channels by which a manager is told, and tells.
 pub(super) struct Lines {
     pub(super) asked: mpsc::Sender<Asked>,
     pub(super) orders: watch::Sender<HoldOrders>,
@@ -172,7 +172,7 @@ impl Person {
         String::from_utf8_lossy(&std::fs::read(&self.shown).unwrap()).matches(words).count()
     }
 
-    /// Waits until some words have been shown so many times.
+    /// Waits until a text is on the terminal that many times.
     pub(super) async fn wait_for(&self, words: &str, times: usize) {
         let shown = || String::from_utf8_lossy(&std::fs::read(&self.shown).unwrap()).into_owned();
         wait_until(shown, |text| text.matches(words).count() >= times).await;
